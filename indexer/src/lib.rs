@@ -1,0 +1,40 @@
+//! The indexer: follows one chain from its nodes into the database and announces what it committed.
+//!
+//! `nodes ──► Source ──► Verifier ──► Committer ──► Publisher ──► Redis`. Each stage is a file; the
+//! [`Follower`] decides what is fetched next and is the only caller of the committer.
+
+mod commit;
+mod config;
+mod error;
+mod finality_watch;
+mod follower;
+mod heads;
+mod identity;
+mod leader;
+mod metrics;
+mod node;
+mod pipeline;
+mod progress;
+mod publish;
+mod reorg;
+mod rollback;
+mod source;
+mod status;
+mod telemetry;
+mod tip;
+mod trouble;
+mod verifier;
+
+pub use commit::{Commit, Committer, NodeFinality};
+pub use config::{ConfigError, IndexerConfig};
+pub use error::IndexError;
+pub use follower::Follower;
+pub use identity::database_name;
+pub use progress::ProgressStyle;
+pub use publish::Publisher;
+pub use rollback::rollback_to;
+pub use source::{Block, Source};
+pub use status::Status;
+
+mod run;
+pub use run::Indexer;
