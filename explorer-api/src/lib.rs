@@ -1,0 +1,26 @@
+//! The explorer's HTTP API: read-only, Redis first, right even where Redis is not.
+//!
+//! | where | what |
+//! |---|---|
+//! | `routes/` | one file per resource: router, parameters, answer, handlers |
+//! | `parameters`, `id`, `cursor` | what clients may write, read strictly |
+//! | `question`, `api`, `cache` | how a question is answered: Redis, else one snapshot of the database |
+//! | `answer`, `problem` | what clients get |
+//! | `observe`, `server` | what surrounds requests; the process' side of it |
+//!
+//! An answer never mixes two states of the chain: its data and the head that it is shown under
+//! (`as_of`) are read together, from Redis in one command or from the database in one snapshot.
+
+mod answer;
+mod api;
+mod cache;
+mod cursor;
+mod id;
+mod observe;
+mod parameters;
+mod problem;
+mod question;
+mod routes;
+mod server;
+
+pub use server::{ApiConfig, ServeError, Server};
