@@ -1,0 +1,176 @@
+//! Commands and settings. Every setting is also an environment variable of the name shown; secrets
+//! are never shown.
+
+use chain::{FinalityProfile, VerifyLevel};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf};
+use store::schema::TimescaleMode;
+
+/// Scan a chain, tally the books: a verified, reorg-safe indexer and explorer API for one EVM chain.
+#[derive(Debug, Parser)]
+#[command(name = "tallyscan", version, about)]
+pub(crate) struct Cli {
+    /// How log lines are written (RUST_LOG chooses which).
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub log_format: LogFormat,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything at once: starts what no URL is given for (Postgres, Redis, a dev chain with traffic).
+    Up(UpArgs),
+    /// Follow a node: verify, store, announce.
+    Index(IndexArgs),
+    /// Serve the read-only explorer API.
+    Serve(ServeArgs),
+    /// Bring the database to this program's schema.
+    Migrate(DatabaseArgs),
+    /// Check everything: services, schema, and that the data is complete and proves itself.
+    Doctor(DoctorArgs),
+    /// Go back to a block by hand, after a halt; what is above is kept as orphaned.
+    Rollback(RollbackArgs),
+}
+
+const DATABASE_URL_HELP: &str = "postgres://user:password@host:port/database";
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
+    pub database_url: String,
+    /// Use TimescaleDB: auto (when the server has it), require or off.
+    #[arg(long, env = "TIMESCALE", default_value = "auto")]
+    pub timescale: TimescaleMode,
+}
+
+/// How the chain is followed; the same for `index` and `up`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct FollowArgs {
+    /// First block to index [default: 0]; fixed once a database was begun.
+    #[arg(long, env = "CHAIN_START_BLOCK", value_name = "NUMBER")]
+    pub start_block: Option<u64>,
+    /// How blocks become final: tags, instant or depth:N [default: found out at the node].
+    #[arg(long, env = "FINALITY", value_name = "PROFILE")]
+    pub finality: Option<FinalityProfile>,
+    /// What is proven before it is kept: full, roots (senders only at the head), links or off.
+    #[arg(long, env = "VERIFY", default_value = "full", value_name = "LEVEL")]
+    pub verify: VerifyLevel,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// Nodes: http(s) and ws(s) URLs, comma separated, in order of preference.
+    #[arg(long, env = "RPC_URL", hide_env_values = true, value_name = "URLS")]
+    pub rpc_url: String,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// redis://[user:password@]host:port, or rediss:// for TLS.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: String,
+    #[command(flatten)]
+    pub follow: FollowArgs,
+    /// Index up to this block, then end.
+    #[arg(long, value_name = "NUMBER")]
+    pub until: Option<u64>,
+    /// Where the indexer's own /health and /metrics are served.
+    #[arg(
+        long,
+        env = "METRICS_ADDR",
+        default_value = "127.0.0.1:9464",
+        value_name = "ADDRESS"
+    )]
+    pub metrics_addr: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
+    pub database_url: String,
+    /// A replica to read from instead.
+    #[arg(
+        long,
+        env = "DATABASE_READ_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub database_read_url: Option<String>,
+    /// redis://[user:password@]host:port, or rediss:// for TLS.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: String,
+    /// Where the API is served.
+    #[arg(
+        long,
+        env = "LISTEN_ADDR",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub listen_addr: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where everything is kept [default: /var/lib/tallyscan as root, else below the home folder].
+    #[arg(long, env = "DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Follow these nodes instead of a dev chain.
+    #[arg(long, env = "RPC_URL", hide_env_values = true, value_name = "URLS")]
+    pub rpc_url: Option<String>,
+    /// Use this database instead of a private one.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Use this Redis instead of a private one.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: Option<String>,
+    /// Where the API is served [default: 127.0.0.1:8080, or a free port when that is taken].
+    #[arg(long, env = "LISTEN_ADDR", value_name = "ADDRESS")]
+    pub listen_addr: Option<SocketAddr>,
+    #[command(flatten)]
+    pub follow: FollowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
+    pub database_url: String,
+    /// Check Redis too.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: Option<String>,
+    /// First block to check [default: the first indexed one].
+    #[arg(long, value_name = "NUMBER")]
+    pub from: Option<u64>,
+    /// Last block to check [default: the head].
+    #[arg(long, value_name = "NUMBER")]
+    pub to: Option<u64>,
+    /// Print the certificate as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
+    pub database_url: String,
+    /// The newest block to keep.
+    #[arg(long, value_name = "NUMBER")]
+    pub to: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! `tallyscan index` and `tallyscan rollback`.
+
+use crate::{
+    Failure,
+    cli::{FollowArgs, IndexArgs, RollbackArgs},
+    connect, shutdown,
+};
+use indexer::{IndexError, Indexer, IndexerConfig, ProgressStyle};
+use sqlx::PgPool;
+use std::{io::IsTerminal as _, net::SocketAddr};
+use store::schema;
+
+/// Connections of an indexer: the lead, the committer, two publisher reads, heartbeat, health.
+pub(crate) const CONNECTIONS: u32 = 8;
+
+/// Follows a node until it is stopped.
+pub(crate) async fn run(args: IndexArgs) -> Result<(), Failure> {
+    let rpc_urls = IndexerConfig::parse_rpc_urls(&args.rpc_url)?;
+    connect::check_redis_url(&args.redis_url)?;
+    let metrics = connect::metrics()?;
+    let shutdown = shutdown::on_signal()?;
+    let pool = connect::database("DATABASE_URL", &args.database.database_url, CONNECTIONS).await?;
+    schema::migrate(&pool, args.database.timescale).await?;
+    let config = config(
+        args.follow,
+        rpc_urls,
+        pool,
+        args.redis_url,
+        Some(args.metrics_addr),
+        args.until,
+    );
+    let indexer = tokio::select! {
+        prepared = Indexer::prepare(config, metrics, progress_style()) => prepared?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    indexer
+        .run(shutdown)
+        .await
+        .map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// An indexer's configuration from what `index` and `up` have in common.
+pub(crate) fn config(
+    follow: FollowArgs,
+    rpc_urls: Vec<url::Url>,
+    database: PgPool,
+    redis_url: String,
+    listen: Option<SocketAddr>,
+    until: Option<u64>,
+) -> IndexerConfig {
+    IndexerConfig {
+        rpc_urls,
+        database,
+        redis_url,
+        start_block: follow.start_block,
+        finality: follow.finality,
+        verify: follow.verify,
+        listen,
+        until,
+    }
+}
+
+/// A bar where somebody watches, lines elsewhere.
+fn progress_style() -> ProgressStyle {
+    if std::io::stderr().is_terminal() {
+        ProgressStyle::Bar
+    } else {
+        ProgressStyle::Log
+    }
+}
+
+/// Goes back to a block by hand.
+pub(crate) async fn roll_back(args: RollbackArgs) -> Result<(), Failure> {
+    let pool = connect::database("DATABASE_URL", &args.database_url, 2).await?;
+    schema::check(&pool).await?;
+    let (reorg, dropped) = indexer::rollback_to(&pool, args.to)
+        .await
+        .map_err(|error: IndexError| Failure::Unusable(error.to_string()))?;
+    println!(
+        "rolled back to block {}: {dropped} blocks are kept as orphaned by reorg {reorg}",
+        args.to
+    );
+    Ok(())
+}

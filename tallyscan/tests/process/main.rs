@@ -1,0 +1,8 @@
+//! The program as it is run: its processes, signals, exit codes and what it says.
+
+mod bad_input;
+mod kill;
+mod observed;
+mod program;
+mod schema;
+mod up;
