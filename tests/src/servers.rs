@@ -1,0 +1,129 @@
+//! Private servers: one Postgres for all tests of a process, a Redis for each test.
+
+use embedded::{Postgres, PostgresOptions, Redis, RedisOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+use store::schema::{self, TimescaleMode};
+use tempfile::TempDir;
+
+/// The database that all others are copied from: migrated once, copied in a fraction of a second.
+const TEMPLATE: &str = "template_tallyscan";
+
+/// What the shared server is reached by. The server itself lives in a thread of its own until the
+/// process ends, when its watchdog stops it.
+struct Cluster {
+    admin_url: String,
+}
+
+static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// A folder that every user may enter: Postgres does not run as root.
+#[must_use]
+pub fn folder() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("tallyscan-")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .expect("a temporary folder")
+}
+
+fn cluster() -> &'static Cluster {
+    CLUSTER.get_or_init(|| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let folder = folder();
+                let options = PostgresOptions {
+                    durable: false,
+                    ..PostgresOptions::default()
+                };
+                let server = Postgres::start(&folder.path().join("postgres"), options)
+                    .await
+                    .expect("a private Postgres (scripts/setup installs it)");
+                let mut admin = PgConnection::connect(&server.url("postgres"))
+                    .await
+                    .expect("the private Postgres answers");
+                sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {TEMPLATE}")))
+                    .execute(&mut admin)
+                    .await
+                    .expect("a template database");
+                let pool = PgPool::connect(&server.url(TEMPLATE))
+                    .await
+                    .expect("the template answers");
+                schema::migrate(&pool, TimescaleMode::Auto)
+                    .await
+                    .expect("the schema applies");
+                pool.close().await;
+                let admin_url = server.url("postgres");
+                sender.send(Cluster { admin_url }).expect("somebody waits");
+                std::future::pending::<()>().await;
+            });
+        });
+        receiver.recv().expect("the server started")
+    })
+}
+
+/// A database of one test; dropped with the server.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its URL, as the server's owner.
+    pub url: String,
+    /// A pool on it.
+    pub pool: PgPool,
+}
+
+impl Database {
+    /// A migrated, empty database.
+    pub async fn create() -> Self {
+        Self::create_from(TEMPLATE).await
+    }
+
+    /// A database without any schema.
+    pub async fn create_bare() -> Self {
+        Self::create_from("template0").await
+    }
+
+    async fn create_from(template: &str) -> Self {
+        // The first test waits here for the server, on a thread that may block.
+        let cluster = tokio::task::spawn_blocking(cluster)
+            .await
+            .expect("a server");
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::connect(&cluster.admin_url)
+            .await
+            .expect("the private Postgres answers");
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "CREATE DATABASE {name} TEMPLATE {template}"
+        )))
+        .execute(&mut admin)
+        .await
+        .expect("a copy of the template");
+        let mut url = url::Url::parse(&cluster.admin_url).expect("a URL");
+        url.set_path(&name);
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .connect(url.as_str())
+            .await
+            .expect("the database answers");
+        Self {
+            url: url.into(),
+            pool,
+        }
+    }
+}
+
+/// A Redis of one test's own.
+pub async fn redis(folder: &TempDir) -> Redis {
+    Redis::start(&folder.path().join("redis"), RedisOptions::default())
+        .await
+        .expect("a private Redis (scripts/setup installs it)")
+}

@@ -1,0 +1,64 @@
+//! The oracle: a database that lived through anything must equal, row for row, one that indexed the
+//! final chain directly.
+
+use sqlx::{AssertSqlSafe, PgPool};
+use std::collections::BTreeMap;
+
+/// Everything that follows from the canonical chain alone. What tells of the way there (reorgs,
+/// orphans, outbox, epoch) is left out.
+const SUBJECTS: [(&str, &str); 10] = [
+    ("blocks", "SELECT t::text FROM blocks t"),
+    ("withdrawals", "SELECT t::text FROM withdrawals t"),
+    ("transactions", "SELECT t::text FROM transactions t"),
+    ("logs", "SELECT t::text FROM logs t"),
+    ("tx_lookup", "SELECT t::text FROM tx_lookup t"),
+    ("block_lookup", "SELECT t::text FROM block_lookup t"),
+    ("address_activity", "SELECT t::text FROM address_activity t"),
+    ("block_stats", "SELECT t::text FROM block_stats t"),
+    ("coverage", "SELECT t::text FROM coverage t"),
+    (
+        "chain_state",
+        "SELECT (head_number, head_hash, head_timestamp, tx_count)::text FROM chain_state",
+    ),
+];
+
+/// The rows of every table as sorted text.
+pub async fn contents(pool: &PgPool) -> BTreeMap<&'static str, Vec<String>> {
+    let mut tables = BTreeMap::new();
+    for (table, sql) in SUBJECTS {
+        let sql = format!("SELECT r FROM ({sql}) AS s(r) ORDER BY r COLLATE \"C\"");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(pool)
+            .await
+            .expect("the table can be read");
+        tables.insert(table, rows);
+    }
+    tables
+}
+
+/// Compares two databases table by table; a difference shows its first rows.
+pub async fn assert_twins(lived: &PgPool, fresh: &PgPool) {
+    let (lived, fresh) = (contents(lived).await, contents(fresh).await);
+    for (table, rows) in &lived {
+        let expected = &fresh[table];
+        if rows == expected {
+            continue;
+        }
+        let only = |these: &[String], those: &[String]| -> Vec<String> {
+            let those: std::collections::HashSet<&String> = those.iter().collect();
+            these
+                .iter()
+                .filter(|row| !those.contains(row))
+                .take(3)
+                .cloned()
+                .collect()
+        };
+        panic!(
+            "{table} differs: {} rows, {} in the fresh index\nonly here: {:#?}\nonly fresh: {:#?}",
+            rows.len(),
+            expected.len(),
+            only(rows, expected),
+            only(expected, rows),
+        );
+    }
+}
