@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::{Json, place_of, quantity};
+use crate::text::Listed;
 
 /// Why a text cannot be a canned block.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,7 @@ pub struct CannedTransaction {
 }
 
 /// A block in the form in which it is served. Nothing is checked against the hash: it may lie.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CannedBlock {
     /// Height.
     pub number: u64,
@@ -69,6 +70,14 @@ pub struct CannedBlock {
     transaction_list: Range<usize>,
     with_hashes: OnceLock<Json>,
     header: OnceLock<Json>,
+}
+
+/// What a block says of itself outside its body.
+pub(crate) struct Stated {
+    pub(crate) number: u64,
+    pub(crate) hash: B256,
+    pub(crate) parent_hash: B256,
+    pub(crate) timestamp: u64,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +153,38 @@ impl CannedBlock {
             with_hashes: OnceLock::new(),
             header: OnceLock::new(),
         })
+    }
+
+    /// A block that was written here, so that nothing needs to be read back.
+    pub(crate) fn written(
+        stated: &Stated,
+        (block, transaction_list): (Listed, Range<usize>),
+        receipts: Listed,
+        hashes: impl Iterator<Item = B256>,
+    ) -> Self {
+        let parts = block.parts.into_iter().zip(receipts.parts);
+        let transactions = hashes.zip(parts).map(|(hash, (body, receipt))| {
+            let (body, receipt) = (block.text.slice(body), receipts.text.slice(receipt));
+            CannedTransaction {
+                hash,
+                body,
+                receipt: Some(receipt),
+            }
+        });
+        Self {
+            number: stated.number,
+            hash: stated.hash,
+            parent_hash: stated.parent_hash,
+            timestamp: stated.timestamp,
+            transactions: transactions.collect(),
+            transaction_list,
+            uncle_count: 0,
+            uncles: Vec::new(),
+            receipts: Some(receipts.text),
+            block: block.text,
+            with_hashes: OnceLock::new(),
+            header: OnceLock::new(),
+        }
     }
 
     /// The same block, answering `eth_getUncleByBlockHashAndIndex` with these headers.

@@ -4,13 +4,14 @@
 //! Every answer is taken under one read lock, so a reply never mixes the chain before a reorg with
 //! the chain after it.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use alloy::primitives::{B256, U256, b256};
+use alloy::primitives::B256;
 use tokio::sync::broadcast;
 
 use crate::block::CannedBlock;
+use crate::load::LoadChain;
+use crate::state::{Load, State};
 use crate::view::View;
 
 /// A node that syncs in bulk does not announce every block; one that follows does. Growth by more
@@ -30,6 +31,15 @@ pub enum Tag {
     Behind(u64),
 }
 
+/// How a node tells that it no longer has old blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pruned {
+    /// Error 4444 "pruned history unavailable" (EIP-4444; geth, reth, Nethermind).
+    Error,
+    /// Null, as for a block that never was (Besu, and nodes that began from a snapshot).
+    Null,
+}
+
 /// A chain of canned blocks. Clones are handles to the same chain.
 #[derive(Clone)]
 pub struct CannedChain {
@@ -41,40 +51,12 @@ struct Shared {
     heads: broadcast::Sender<Arc<CannedBlock>>,
 }
 
-pub(crate) struct State {
-    pub(crate) chain_id: u64,
-    pub(crate) client_version: String,
-    /// Set by hand: answers for height 0 whatever the chain holds.
-    pub(crate) genesis: Option<Arc<CannedBlock>>,
-    pub(crate) default_genesis: Arc<CannedBlock>,
-    pub(crate) canonical: BTreeMap<u64, Arc<CannedBlock>>,
-    /// Canonical blocks and those that reorgs removed, until they are forgotten.
-    pub(crate) by_hash: HashMap<B256, Arc<CannedBlock>>,
-    /// Where a transaction occurs: the hash of the block and the position in it. Several after reorgs.
-    pub(crate) inclusions: HashMap<B256, Vec<(B256, usize)>>,
-    pub(crate) ceiling: Option<u64>,
-    pub(crate) safe: Tag,
-    pub(crate) finalized: Tag,
-}
-
 impl CannedChain {
     /// An empty chain. Until a block 0 is pushed or set, a bare one answers for it (with the network's
     /// true genesis hash for mainnet and Sepolia). Tags: safe is 32 and finalized 64 below the head.
     pub fn new(chain_id: u64) -> Self {
         let (heads, _) = broadcast::channel(4 * ANNOUNCED_AT_ONCE);
-        let default_genesis = Arc::new(CannedBlock::bare_genesis(genesis_hash(chain_id), 0));
-        let state = RwLock::new(State {
-            chain_id,
-            client_version: "tallyscan-simnode/0.1".to_owned(),
-            genesis: None,
-            default_genesis,
-            canonical: BTreeMap::new(),
-            by_hash: HashMap::new(),
-            inclusions: HashMap::new(),
-            ceiling: None,
-            safe: Tag::Behind(32),
-            finalized: Tag::Behind(64),
-        });
+        let state = RwLock::new(State::new(chain_id));
         Self {
             shared: Arc::new(Shared { state, heads }),
         }
@@ -87,6 +69,17 @@ impl CannedChain {
     pub fn with_blocks(chain_id: u64, blocks: impl IntoIterator<Item = CannedBlock>) -> Self {
         let chain = Self::new(chain_id);
         chain.extend(blocks);
+        chain
+    }
+
+    /// A chain that begins with a load chain. Blocks can be put on top, and take the place of its own.
+    /// Its transactions cannot be asked for by hash (error -32000 "transaction indexing is in progress").
+    pub fn with_load(load: Arc<LoadChain>) -> Self {
+        let chain = Self::new(load.chain_id());
+        chain.write(|state| {
+            let end = load.head() + 1;
+            state.load = Some(Load { chain: load, end });
+        });
         chain
     }
 
@@ -119,6 +112,9 @@ impl CannedChain {
     pub fn replace_from(&self, number: u64, blocks: impl IntoIterator<Item = CannedBlock>) {
         self.change(|state| {
             state.canonical.split_off(&number);
+            if let Some(load) = &mut state.load {
+                load.end = load.end.min(number);
+            }
             let first = state.append(blocks).unwrap_or(u64::MAX);
             assert!(
                 first >= number,
@@ -184,16 +180,16 @@ impl CannedChain {
                     .get(&block.number)
                     .is_none_or(|kept| kept.hash != block.hash)
             };
-            let before = state.by_hash.len();
-            state.by_hash.retain(|_, block| !orphan(block));
-            before - state.by_hash.len()
+            let before = state.known.len();
+            state.known.retain(|_, block| !orphan(block));
+            before - state.known.len()
         })
     }
 
     /// Forgets one block by hash, canonical or not. Returns whether it was known.
     pub fn forget(&self, hash: B256) -> bool {
         self.write(|state| {
-            let Some(block) = state.by_hash.remove(&hash) else {
+            let Some(block) = state.known.remove(&hash) else {
                 return false;
             };
             let here = state.canonical.get(&block.number);
@@ -204,28 +200,33 @@ impl CannedChain {
         })
     }
 
+    /// The bodies of blocks below this height, but for block 0, are gone; `None` brings them back.
+    /// Receipts and transactions go with them.
+    pub fn set_pruned(&self, below: Option<(u64, Pruned)>) {
+        self.write(|state| state.pruned = below);
+    }
+
     /// The newest visible block.
     pub fn head(&self) -> Option<Arc<CannedBlock>> {
-        self.read(0, |view| view.head_block().cloned())
+        self.read(0, |view| view.head_block()?.canned())
     }
 
     /// The visible canonical block at a height.
     pub fn block(&self, number: u64) -> Option<Arc<CannedBlock>> {
-        self.read(0, |view| view.at(number).cloned())
+        self.read(0, |view| view.at(number)?.canned())
     }
 
     /// A block by hash, canonical or orphaned, unless forgotten.
     pub fn block_by_hash(&self, hash: B256) -> Option<Arc<CannedBlock>> {
-        self.read(0, |view| view.by_hash(hash).cloned())
+        self.read(0, |view| view.by_hash(hash)?.canned())
     }
 
     /// Number of canonical blocks, visible or not.
     pub fn len(&self) -> usize {
         let state = self.shared.state.read();
-        state
-            .unwrap_or_else(PoisonError::into_inner)
-            .canonical
-            .len()
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let load = state.load.as_ref().map_or(0, |load| load.end);
+        state.canonical.len() + usize::try_from(load).unwrap_or(usize::MAX)
     }
 
     /// Whether there is no canonical block.
@@ -265,58 +266,16 @@ impl CannedChain {
             let Some(head) = state.head_number().filter(|head| *head >= first) else {
                 return;
             };
-            let fresh = state.canonical.range(first..=head).map(|(_, block)| block);
-            let newest: Vec<_> = fresh.rev().take(ANNOUNCED_AT_ONCE).cloned().collect();
-            for block in newest.into_iter().rev() {
+            if self.shared.heads.receiver_count() == 0 {
+                return;
+            }
+            let fresh = state.heights(first, head);
+            let newest: Vec<_> = fresh.take(ANNOUNCED_AT_ONCE).collect();
+            let newest = newest.into_iter().rev();
+            for block in newest.filter_map(|height| state.at(height)?.announced()) {
                 // No receiver means that nobody subscribed.
                 let _ = self.shared.heads.send(block);
             }
         });
-    }
-}
-
-impl State {
-    pub(crate) fn head_number(&self) -> Option<u64> {
-        let ceiling = self.ceiling.unwrap_or(u64::MAX);
-        self.canonical
-            .range(..=ceiling)
-            .next_back()
-            .map(|(number, _)| *number)
-    }
-
-    /// Appends in rising order; returns the lowest height added.
-    fn append(&mut self, blocks: impl IntoIterator<Item = CannedBlock>) -> Option<u64> {
-        let mut first = None;
-        for block in blocks {
-            let newest = self.canonical.last_key_value().map(|(number, _)| *number);
-            assert!(
-                newest.is_none_or(|newest| newest < block.number),
-                "block {} cannot follow block {}",
-                block.number,
-                newest.unwrap_or_default()
-            );
-            first = first.or(Some(block.number));
-            let known = self.by_hash.contains_key(&block.hash);
-            let block = Arc::new(block);
-            // A branch may come back after a flip-flop: its transactions are already noted.
-            if !known {
-                for (position, transaction) in block.transactions.iter().enumerate() {
-                    let places = self.inclusions.entry(transaction.hash).or_default();
-                    places.push((block.hash, position));
-                }
-            }
-            self.by_hash.insert(block.hash, Arc::clone(&block));
-            self.canonical.insert(block.number, block);
-        }
-        first
-    }
-}
-
-/// The hash of block 0: the true one where it is well known, else one that names the chain.
-fn genesis_hash(chain_id: u64) -> B256 {
-    match chain_id {
-        1 => b256!("d4e56740f876aef8c010b86a40d5f56745a118d0906a34e69aec8c0db1cb8fa3"),
-        11_155_111 => b256!("25a5cc106eea7138acab33231d7160d69cb777ee0c2c553fcddf5138993e6dd9"),
-        other => B256::from((U256::from(0xCA11_ED00_u64) << 224) | U256::from(other)),
     }
 }

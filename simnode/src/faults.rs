@@ -93,6 +93,30 @@ impl Fault {
         })
     }
 
+    /// The true result with another root (`transactionsRoot`, `receiptsRoot`, `stateRoot`, a hash): the last
+    /// bit of what the pointer names is flipped. A result without that place is left alone.
+    pub fn wrong_root(pointer: impl Into<String>) -> Self {
+        let pointer = pointer.into();
+        Self::edit(move |result| {
+            if let Some(Value::String(root)) = result.pointer_mut(&pointer) {
+                let last = root.pop().and_then(|digit| digit.to_digit(16));
+                let flipped = last.and_then(|digit| char::from_digit(digit ^ 1, 16));
+                root.extend(flipped);
+            }
+        })
+    }
+
+    /// Error -32005 for too many requests in too short a time (Infura, Alchemy).
+    pub fn rate_limited() -> Self {
+        Self::error(-32005, "rate limit exceeded")
+    }
+
+    /// Error -32005 for an answer that would be too large, whoever asks and however slowly: the same code
+    /// as [`rate_limited`](Self::rate_limited), and asking again never helps.
+    pub fn response_too_large() -> Self {
+        Self::error(-32005, "query returned more than 10000 results")
+    }
+
     /// A JSON-RPC error.
     pub fn error(code: i64, message: impl Into<String>) -> Self {
         Self::Error {
@@ -274,7 +298,7 @@ impl Rule {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same in every version of every library.
-fn splitmix(state: &mut u64) -> u64 {
+pub(crate) fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

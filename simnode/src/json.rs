@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 /// A piece of valid JSON inside a shared text: a whole block, or one receipt of a block's receipts.
@@ -11,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 /// A clone costs one reference count. Nothing is parsed or copied until it is spliced into a reply.
 #[derive(Clone)]
 pub struct Json {
-    text: Arc<str>,
+    text: Arc<String>,
     span: Range<usize>,
 }
 
@@ -32,6 +33,20 @@ impl Json {
         }
     }
 
+    /// The part of this text at a place. It must be JSON by itself.
+    pub(crate) fn slice(&self, place: Range<usize>) -> Self {
+        let start = self.span.start;
+        Self {
+            text: Arc::clone(&self.text),
+            span: start + place.start..start + place.end,
+        }
+    }
+
+    /// The text for a reply, shared.
+    pub(crate) fn bytes(&self) -> Bytes {
+        Bytes::from_owner(self.clone())
+    }
+
     /// JSON `null`.
     pub fn null() -> Self {
         Self::from("null")
@@ -48,22 +63,29 @@ impl Json {
     }
 }
 
-impl From<Arc<str>> for Json {
-    fn from(text: Arc<str>) -> Self {
+impl From<String> for Json {
+    fn from(text: String) -> Self {
         let span = 0..text.len();
+        let text = Arc::new(text);
         Self { text, span }
     }
 }
 
 impl From<&str> for Json {
     fn from(text: &str) -> Self {
-        Self::from(Arc::<str>::from(text))
+        Self::from(text.to_owned())
     }
 }
 
-impl From<String> for Json {
-    fn from(text: String) -> Self {
-        Self::from(Arc::<str>::from(text))
+impl From<Arc<str>> for Json {
+    fn from(text: Arc<str>) -> Self {
+        Self::from(&*text)
+    }
+}
+
+impl AsRef<[u8]> for Json {
+    fn as_ref(&self) -> &[u8] {
+        self.as_str().as_bytes()
     }
 }
 

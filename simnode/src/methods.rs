@@ -3,7 +3,9 @@
 use alloy::primitives::B256;
 use serde_json::Value;
 
-use crate::block::CannedBlock;
+use crate::block::CannedTransaction;
+use crate::chain::Pruned;
+use crate::found::Found;
 use crate::json::{Json, parse_quantity};
 use crate::view::{Pointer, UnknownTag, View};
 
@@ -69,40 +71,38 @@ pub(crate) fn answer(
             let whole =
                 whole.ok_or_else(|| RpcError::invalid_params("want a full-transactions flag"))?;
             let block = find_block(view, method, params)?;
-            let body = block.map(|block| {
+            Ok(or_null(block.and_then(|block| {
                 if whole {
-                    block.block.clone()
+                    block.block()
                 } else {
                     block.with_hashes()
                 }
-            });
-            Ok(or_null(body))
+            })))
         }
         "eth_getBlockReceipts" => {
-            let block = view.block(pointer(params.first())?)?;
+            let block = unless_pruned(view, view.block(pointer(params.first())?)?)?;
             let block = match receipts {
                 Receipts::True => block,
                 Receipts::OfAnotherBlock => {
-                    block.and_then(|block| view.neighbour_with_other_receipts(block))
+                    block.and_then(|block| view.neighbour_with_other_receipts(&block))
                 }
             };
-            Ok(or_null(block.and_then(|block| block.receipts.clone())))
+            Ok(or_null(block.and_then(|block| block.receipts())))
         }
         "eth_getTransactionByHash" => {
-            let found = view.transaction(hash(params.first())?);
+            let found = transaction(view, hash(params.first())?)?;
             Ok(or_null(found.map(|transaction| transaction.body.clone())))
         }
         "eth_getTransactionReceipt" => {
             let hash = hash(params.first())?;
+            let found = transaction(view, hash)?;
             Ok(or_null(match receipts {
-                Receipts::True => view
-                    .transaction(hash)
-                    .and_then(|found| found.receipt.clone()),
+                Receipts::True => found.and_then(|found| found.receipt.clone()),
                 Receipts::OfAnotherBlock => receipt_of_another(view, hash),
             }))
         }
         "eth_getUncleCountByBlockHash" | "eth_getUncleCountByBlockNumber" => {
-            let count = find_block(view, method, params)?.map(|block| block.uncle_count);
+            let count = find_block(view, method, params)?.map(|block| block.uncle_count());
             let count = count.and_then(|count| u64::try_from(count).ok());
             Ok(or_null(count.map(Json::quantity)))
         }
@@ -115,8 +115,8 @@ pub(crate) fn answer(
             let block = find_block(view, method, params)?;
             let uncle = usize::try_from(index)
                 .ok()
-                .and_then(|index| block?.uncles.get(index));
-            Ok(or_null(uncle.cloned()))
+                .and_then(|index| block?.uncle(index));
+            Ok(or_null(uncle))
         }
         _ => Err(RpcError::method_not_found(method)),
     }
@@ -127,14 +127,38 @@ fn find_block<'a>(
     view: &View<'a>,
     method: &str,
     params: &[Value],
-) -> Result<Option<&'a CannedBlock>, RpcError> {
+) -> Result<Option<Found<'a>>, RpcError> {
     let by_hash = method.contains("Hash");
     let pointer = if by_hash {
         Pointer::Hash(hash(params.first())?)
     } else {
         pointer(params.first())?
     };
-    Ok(view.block(pointer)?.map(AsRef::as_ref))
+    unless_pruned(view, view.block(pointer)?)
+}
+
+/// A block whose body is still there.
+fn unless_pruned<'a>(
+    view: &View<'a>,
+    block: Option<Found<'a>>,
+) -> Result<Option<Found<'a>>, RpcError> {
+    let gone = block.and_then(|block| view.pruned(block.number()));
+    match gone {
+        None => Ok(block),
+        Some(Pruned::Null) => Ok(None),
+        Some(Pruned::Error) => Err(RpcError::new(4444, "pruned history unavailable")),
+    }
+}
+
+/// A transaction by hash. The index of transactions goes with the bodies, so pruned ones are unknown.
+fn transaction<'a>(view: &View<'a>, hash: B256) -> Result<Option<&'a CannedTransaction>, RpcError> {
+    let inclusion = view.inclusion(hash);
+    let kept = inclusion.filter(|(block, _)| view.pruned(block.number).is_none());
+    match kept {
+        Some((block, position)) => Ok(block.transactions.get(position)),
+        None if view.knows_all_transactions() => Ok(None),
+        None => Err(RpcError::new(-32000, "transaction indexing is in progress")),
+    }
 }
 
 fn receipt_of_another(view: &View<'_>, hash: B256) -> Option<Json> {
@@ -146,11 +170,10 @@ fn receipt_of_another(view: &View<'_>, hash: B256) -> Option<Json> {
         .find(|(other, _)| *other != position);
     let beside = beside.map(|(_, transaction)| transaction);
     let elsewhere = || {
-        view.neighbour_with_other_receipts(block)?
-            .transactions
-            .first()
+        view.neighbour_with_other_receipts(&Found::Canned(block))?
+            .first_transaction()
     };
-    beside.or_else(elsewhere)?.receipt.clone()
+    beside.cloned().or_else(elsewhere)?.receipt
 }
 
 /// A number, a tag, a hash, or the object of EIP-1898 (`{"blockHash": …}` or `{"blockNumber": …}`).

@@ -1,15 +1,17 @@
 //! One call from its arrival to its answer: counted, spoiled by a fault or answered from the chain.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use futures::future::join_all;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::CannedChain;
 use crate::faults::{Edit, Fault, Faults};
 use crate::json::{Json, parse_quantity};
+use crate::limits::{Limits, Refused};
 use crate::methods::{self, Answer, Receipts, RpcError};
 use crate::requests::Requests;
 use crate::wire::Call;
@@ -23,8 +25,7 @@ pub(crate) struct Node {
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
     pub(crate) responders: RwLock<HashMap<String, Responder>>,
-    /// Calls that a batch may hold.
-    pub(crate) batch_limit: AtomicUsize,
+    pub(crate) limits: Limits,
     pub(crate) sockets: Mutex<SocketSwitches>,
     next_subscription: AtomicU64,
 }
@@ -87,22 +88,34 @@ impl Node {
             faults: Faults::default(),
             requests: Requests::default(),
             responders: RwLock::default(),
-            batch_limit: AtomicUsize::new(usize::MAX),
+            limits: Limits::default(),
             sockets: Mutex::default(),
             next_subscription: AtomicU64::new(1),
         }
     }
 
-    pub(crate) fn check_batch(&self, size: usize) -> Result<(), RpcError> {
-        self.requests.batch(size);
-        if size > self.batch_limit.load(Ordering::Relaxed) {
-            return Err(RpcError::new(-32600, "batch too large"));
-        }
-        Ok(())
+    /// Deals with the calls of a batch, all at once.
+    pub(crate) async fn handle_all(
+        &self,
+        calls: &[Call],
+        socket: Option<&Subscriptions>,
+    ) -> Result<Vec<Handled>, Refused> {
+        self.requests.batch(calls.len());
+        self.limits.check_batch(calls.len())?;
+        let mut handled = join_all(calls.iter().map(|call| self.handle(call, socket))).await;
+        self.limits.shorten(handled.iter_mut());
+        Ok(handled)
+    }
+
+    /// Deals with a call that came alone.
+    pub(crate) async fn handle_one(&self, call: &Call, socket: Option<&Subscriptions>) -> Handled {
+        let mut handled = self.handle(call, socket).await;
+        self.limits.shorten(std::iter::once(&mut handled));
+        handled
     }
 
     /// Deals with one call; `socket` holds the subscriptions when it came over a WebSocket.
-    pub(crate) async fn handle(&self, call: &Call, socket: Option<&Subscriptions>) -> Handled {
+    async fn handle(&self, call: &Call, socket: Option<&Subscriptions>) -> Handled {
         self.requests.call(&call.method);
         let drawn = self.faults.draw(&call.method);
         if !drawn.delay.is_zero() {

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chain::CannedChain;
 use crate::faults::Faults;
 use crate::json::Json;
+use crate::limits::BatchRefusal;
 use crate::methods::RpcError;
 use crate::node::Node;
 use crate::requests::RequestCounts;
@@ -178,9 +178,18 @@ impl Server {
 
     /// Refuses batches of more calls (-32600 "batch too large"); `None` lifts the limit.
     pub fn set_batch_limit(&self, calls: Option<usize>) {
-        self.node
-            .batch_limit
-            .store(calls.unwrap_or(usize::MAX), Ordering::Relaxed);
+        self.refuse_batches(calls.map(|calls| (calls, BatchRefusal::InvalidRequest)));
+    }
+
+    /// Refuses batches of more calls in this way; `None` lifts the limit.
+    pub fn refuse_batches(&self, limit: Option<(usize, BatchRefusal)>) {
+        self.node.limits.set_batch(limit);
+    }
+
+    /// Answers with errors (-32003 "response too large") from the result on that would make a reply larger
+    /// than this many bytes of results; `None` lifts the limit.
+    pub fn set_response_limit(&self, bytes: Option<usize>) {
+        self.node.limits.set_response(bytes);
     }
 
     /// Answers a further method, or replaces one: traces, balances, whatever a test needs.

@@ -8,19 +8,19 @@ use std::sync::{Arc, PoisonError};
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use futures::future::join_all;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
 use crate::block::CannedBlock;
 use crate::faults::Fault;
-use crate::http::{batch_text, first_half};
+use crate::http::first_half;
+use crate::limits::Refused;
 use crate::methods::RpcError;
 use crate::node::{Handled, Node, Subscriptions};
-use crate::wire::{self, Request, notification, write_reply};
+use crate::wire::{self, Call, Reply, Request, notification, write_batch, write_reply};
 
 /// What becomes of one message.
-enum Reply {
+enum Outcome {
     /// Sent, and the notifications of these subscriptions begin.
     Text(String, Vec<u64>),
     Never,
@@ -40,7 +40,7 @@ async fn serve(mut socket: WebSocket, node: Arc<Node>) {
         .clone();
     let subscriptions = Arc::new(Subscriptions::default());
     let mut heads = node.chain.heads();
-    let mut answers: JoinSet<Reply> = JoinSet::new();
+    let mut answers: JoinSet<Outcome> = JoinSet::new();
     loop {
         tokio::select! {
             // In this order: a socket that was muted must not let one more head slip through.
@@ -60,7 +60,7 @@ async fn serve(mut socket: WebSocket, node: Arc<Node>) {
                 Err(RecvError::Closed) => return,
             },
             Some(reply) = answers.join_next(), if !answers.is_empty() => match reply {
-                Ok(Reply::Text(text, subscribed)) => {
+                Ok(Outcome::Text(text, subscribed)) => {
                     if socket.send(Message::Text(text.into())).await.is_err() {
                         return;
                     }
@@ -68,8 +68,8 @@ async fn serve(mut socket: WebSocket, node: Arc<Node>) {
                         subscriptions.add(id);
                     }
                 }
-                Ok(Reply::Never) => {}
-                Ok(Reply::Close) | Err(_) => return,
+                Ok(Outcome::Never) => {}
+                Ok(Outcome::Close) | Err(_) => return,
             },
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => {
@@ -95,59 +95,105 @@ async fn notify(
     Ok(())
 }
 
-async fn answer(node: &Node, subscriptions: &Subscriptions, text: &str) -> Reply {
-    let (text, handled) = match wire::parse(text) {
+async fn answer(node: &Node, subscriptions: &Subscriptions, text: &str) -> Outcome {
+    match wire::parse(text) {
         Ok(Request::One(call)) => {
-            let handled = node.handle(&call, Some(subscriptions)).await;
-            let answer = match as_error(handled.spoiled.as_ref()) {
-                Some(error) => &Err(error),
-                None => &handled.answer,
-            };
-            let mut text = String::new();
-            write_reply(&mut text, call.id.as_deref(), answer);
-            (text, vec![handled])
+            let mut handled = node.handle_one(&call, Some(subscriptions)).await;
+            told(&mut handled);
+            let mut reply = Reply::default();
+            write_reply(&mut reply, call.id.as_deref(), &handled.answer);
+            spoil(reply, &[handled])
         }
-        Ok(Request::Batch(calls)) => match node.check_batch(calls.len()) {
-            Ok(()) => {
-                let handle = |call| node.handle(call, Some(subscriptions));
-                let mut handled = join_all(calls.iter().map(handle)).await;
-                for one in &mut handled {
-                    if let Some(error) = as_error(one.spoiled.as_ref()) {
-                        one.answer = Err(error);
-                    }
-                }
-                (batch_text(&calls, &handled), handled)
-            }
-            Err(error) => return failed(error),
-        },
-        Err(error) => return failed(error),
-    };
-    spoil(text, &handled)
+        Ok(Request::Batch(calls)) => batch(node, subscriptions, &calls).await,
+        Err(error) => failed(None, error),
+    }
+}
+
+async fn batch(node: &Node, subscriptions: &Subscriptions, calls: &[Call]) -> Outcome {
+    match node.handle_all(calls, Some(subscriptions)).await {
+        Ok(mut handled) => {
+            handled.iter_mut().for_each(told);
+            let answers = handled.iter().map(|one| &one.answer);
+            spoil(write_batch(calls.iter().zip(answers)), &handled)
+        }
+        Err(Refused::Whole(error)) => failed(None, error),
+        Err(Refused::First(error)) => failed(calls.first(), error),
+        Err(Refused::Status(status)) => {
+            let code = i64::from(status.as_u16());
+            failed(None, RpcError::new(code, "Payload Too Large"))
+        }
+    }
 }
 
 /// Acts out what a socket can: silence, a half message, a closed connection.
-fn spoil(text: String, handled: &[Handled]) -> Reply {
+fn spoil(reply: Reply, handled: &[Handled]) -> Outcome {
+    let text = reply.into_text();
     let subscribed = handled.iter().filter_map(|one| one.subscribed).collect();
     match handled.iter().find_map(|one| one.spoiled.as_ref()) {
-        Some(Fault::NeverAnswer) => Reply::Never,
-        Some(Fault::CutConnection) => Reply::Close,
-        Some(Fault::TruncatedBody) => Reply::Text(first_half(&text).to_owned(), Vec::new()),
-        Some(_) => Reply::Text(text, Vec::new()),
-        None => Reply::Text(text, subscribed),
+        Some(Fault::NeverAnswer) => Outcome::Never,
+        Some(Fault::CutConnection) => Outcome::Close,
+        Some(Fault::TruncatedBody) => Outcome::Text(first_half(&text).to_owned(), Vec::new()),
+        Some(_) => Outcome::Text(text, Vec::new()),
+        None => Outcome::Text(text, subscribed),
     }
 }
 
 /// HTTP statuses have no other form on a socket.
-fn as_error(spoiled: Option<&Fault>) -> Option<RpcError> {
-    match spoiled? {
-        Fault::TooManyRequests { .. } => Some(RpcError::new(429, "Too Many Requests")),
-        Fault::Status(status) => Some(RpcError::new(i64::from(*status), "error")),
-        _ => None,
-    }
+fn told(handled: &mut Handled) {
+    let (code, message) = match handled.spoiled {
+        Some(Fault::TooManyRequests { .. }) => (429, "Too Many Requests"),
+        Some(Fault::Status(status)) => (i64::from(status), "error"),
+        _ => return,
+    };
+    handled.answer = Err(RpcError::new(code, message));
 }
 
-fn failed(error: RpcError) -> Reply {
-    let mut text = String::new();
-    write_reply(&mut text, None, &Err(error));
-    Reply::Text(text, Vec::new())
+/// An error instead of a reply: without an id, or as a batch of one for this call.
+fn failed(call: Option<&Call>, error: RpcError) -> Outcome {
+    let answer = Err(error);
+    let reply = if let Some(call) = call {
+        write_batch(std::iter::once((call, &answer)))
+    } else {
+        let mut reply = Reply::default();
+        write_reply(&mut reply, None, &answer);
+        reply
+    };
+    Outcome::Text(reply.into_text(), Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::CannedChain;
+    use crate::limits::BatchRefusal;
+
+    #[tokio::test]
+    async fn a_batch_that_is_too_large_is_refused_over_a_socket_too() {
+        let node = Node::new(CannedChain::new(1));
+        let one = r#"{"jsonrpc":"2.0","id":4,"method":"eth_chainId","params":[]}"#;
+        let batch = format!("[{one},{one}]");
+        for (refusal, expected) in [
+            (
+                BatchRefusal::InList,
+                r#"[{"jsonrpc":"2.0","id":4,"error":{"code":-32600,"#,
+            ),
+            (
+                BatchRefusal::LimitExceeded,
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"#,
+            ),
+            (
+                BatchRefusal::PayloadTooLarge,
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":413,"#,
+            ),
+        ] {
+            node.limits.set_batch(Some((1, refusal)));
+            match answer(&node, &Subscriptions::default(), &batch).await {
+                Outcome::Text(told, subscribed) => {
+                    assert!(told.starts_with(expected), "{refusal:?}: {told}");
+                    assert!(subscribed.is_empty());
+                }
+                Outcome::Never | Outcome::Close => panic!("{refusal:?} is told"),
+            }
+        }
+    }
 }

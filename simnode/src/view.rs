@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use alloy::primitives::B256;
 
-use crate::block::{CannedBlock, CannedTransaction};
-use crate::chain::{State, Tag};
+use crate::block::CannedBlock;
+use crate::chain::{Pruned, Tag};
+use crate::found::Found;
+use crate::state::State;
 
 /// The chain up to a head. A lagging node's view simply ends earlier.
 pub(crate) struct View<'a> {
@@ -50,43 +52,48 @@ impl<'a> View<'a> {
         self.head
     }
 
-    pub(crate) fn head_block(&self) -> Option<&'a Arc<CannedBlock>> {
-        let visible = self.state.canonical.range(..=self.head);
-        visible.map(|(_, block)| block).next_back()
+    pub(crate) fn head_block(&self) -> Option<Found<'a>> {
+        self.state.highest(self.head)
     }
 
     /// The canonical block at a height, block 0 always.
-    pub(crate) fn at(&self, number: u64) -> Option<&'a Arc<CannedBlock>> {
+    pub(crate) fn at(&self, number: u64) -> Option<Found<'a>> {
         if number == 0 {
-            let own = self
-                .state
-                .genesis
-                .as_ref()
-                .or_else(|| self.state.canonical.get(&0));
-            return Some(own.unwrap_or(&self.state.default_genesis));
+            let own = self.state.genesis.as_ref().map(Found::Canned);
+            let own = own.or_else(|| self.state.at(0));
+            return Some(own.unwrap_or(Found::Canned(&self.state.default_genesis)));
         }
         let visible = number <= self.head;
-        visible.then(|| self.state.canonical.get(&number)).flatten()
+        visible.then(|| self.state.at(number)).flatten()
     }
 
     /// A canonical block up to the head, or an orphan: those stay known on a shorter branch too, but
     /// neither above a held head nor to a node that lags, which has yet to see such heights.
-    pub(crate) fn by_hash(&self, hash: B256) -> Option<&'a Arc<CannedBlock>> {
-        let canonical = |block: &CannedBlock| {
-            let here = self.state.canonical.get(&block.number);
-            here.is_some_and(|here| here.hash == block.hash)
-        };
-        let known = self.state.by_hash.get(&hash).filter(|block| {
-            let seen = !self.lags && block.number <= self.state.ceiling.unwrap_or(u64::MAX);
-            block.number <= self.head || (seen && !canonical(block))
+    pub(crate) fn by_hash(&self, hash: B256) -> Option<Found<'a>> {
+        let known = self.state.by_hash(hash).filter(|block| {
+            let number = block.number();
+            let seen = !self.lags && number <= self.state.ceiling.unwrap_or(u64::MAX);
+            let canonical = || {
+                let here = self.state.at(number);
+                here.is_some_and(|here| here.hash() == hash)
+            };
+            number <= self.head || (seen && !canonical())
         });
-        known.or_else(|| self.at(0).filter(|genesis| genesis.hash == hash))
+        known.or_else(|| self.at(0).filter(|genesis| genesis.hash() == hash))
     }
 
-    pub(crate) fn block(
-        &self,
-        pointer: Pointer,
-    ) -> Result<Option<&'a Arc<CannedBlock>>, UnknownTag> {
+    /// Whether the bodies of this height are gone, and how that is told. Block 0 is kept.
+    pub(crate) fn pruned(&self, number: u64) -> Option<Pruned> {
+        let (below, told) = self.state.pruned?;
+        (number > 0 && number < below).then_some(told)
+    }
+
+    /// Whether transactions can be found by hash in all of the chain.
+    pub(crate) fn knows_all_transactions(&self) -> bool {
+        self.state.load.is_none()
+    }
+
+    pub(crate) fn block(&self, pointer: Pointer) -> Result<Option<Found<'a>>, UnknownTag> {
         Ok(match pointer {
             Pointer::Number(number) => self.at(number),
             Pointer::Hash(hash) => self.by_hash(hash),
@@ -97,7 +104,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn tagged(&self, tag: Tag) -> Result<Option<&'a Arc<CannedBlock>>, UnknownTag> {
+    fn tagged(&self, tag: Tag) -> Result<Option<Found<'a>>, UnknownTag> {
         match tag {
             Tag::Unsupported => Err(UnknownTag),
             Tag::Nothing => Ok(None),
@@ -113,32 +120,35 @@ impl<'a> View<'a> {
     /// The canonical, visible inclusion of a transaction: its block and its position there.
     pub(crate) fn inclusion(&self, hash: B256) -> Option<(&'a Arc<CannedBlock>, usize)> {
         let places = self.state.inclusions.get(&hash)?;
-        places.iter().find_map(|(block_hash, position)| {
-            let block = self.state.by_hash.get(block_hash)?;
-            let here = self.at(block.number)?;
-            (here.hash == *block_hash).then_some((here, *position))
-        })
-    }
-
-    pub(crate) fn transaction(&self, hash: B256) -> Option<&'a CannedTransaction> {
-        let (block, position) = self.inclusion(hash)?;
-        block.transactions.get(position)
+        places
+            .iter()
+            .find_map(|(block_hash, position)| match self.by_hash(*block_hash)? {
+                Found::Canned(block) if self.at(block.number)?.hash() == *block_hash => {
+                    Some((block, *position))
+                }
+                _ => None,
+            })
     }
 
     /// The nearest visible block whose receipts differ from this one's: earlier ones first.
-    pub(crate) fn neighbour_with_other_receipts(
-        &self,
-        block: &CannedBlock,
-    ) -> Option<&'a Arc<CannedBlock>> {
-        let own = block.receipts.as_ref().map(crate::Json::as_str);
-        let differs = |other: &&Arc<CannedBlock>| {
-            other.receipts.is_some() && other.receipts.as_ref().map(crate::Json::as_str) != own
+    pub(crate) fn neighbour_with_other_receipts(&self, of: &Found<'_>) -> Option<Found<'a>> {
+        let number = of.number();
+        let own = of.receipts();
+        let differs = |other: &Found<'_>| {
+            let theirs = other.receipts();
+            theirs.is_some()
+                && theirs.as_ref().map(crate::Json::as_str) != own.as_ref().map(crate::Json::as_str)
         };
-        let all = &self.state.canonical;
-        let below = all.range(..block.number).rev();
-        let above = all
-            .range(block.number..)
-            .take_while(|(number, _)| **number <= self.head);
-        below.chain(above).map(|(_, other)| other).find(differs)
+        let heights = &self.state.canonical;
+        let load = self.state.load.as_ref().map_or(0, |load| load.end);
+        let below = heights.range(..number).rev().map(|(height, _)| *height);
+        let below = below.chain((0..load.min(number)).rev());
+        let above = heights
+            .range(number..)
+            .map(|(height, _)| *height)
+            .take_while(|height| *height <= self.head);
+        let all = below.chain(number.saturating_add(1)..load).chain(above);
+        let all = all.filter_map(|height| self.state.at(height));
+        all.into_iter().find(differs)
     }
 }

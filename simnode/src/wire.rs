@@ -1,9 +1,11 @@
 //! The JSON-RPC envelope: requests are parsed, replies are spliced around bodies that are text already.
 
+use axum::body::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::json::Json;
 use crate::methods::{Answer, RpcError};
 
 /// One call. Its id is kept as text: what the client sent comes back to the letter.
@@ -45,26 +47,75 @@ pub(crate) fn parse(text: &str) -> Result<Request, RpcError> {
     }
 }
 
+/// From this many bytes on a body is handed on as it is; below, a copy is cheaper than a piece.
+const SHARED_FROM: usize = 4_096;
+
+/// A reply in pieces: envelopes are written here, large bodies are shared with the chain.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pieces: Vec<Bytes>,
+    /// What comes after the last piece.
+    tail: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn text(&mut self, text: &str) {
+        self.tail.extend_from_slice(text.as_bytes());
+    }
+
+    fn body(&mut self, body: &Json) {
+        if body.as_str().len() < SHARED_FROM {
+            return self.text(body.as_str());
+        }
+        self.pieces.push(std::mem::take(&mut self.tail).into());
+        self.pieces.push(body.bytes());
+    }
+
+    /// The pieces in order, to be written without being joined.
+    pub(crate) fn into_pieces(mut self) -> Vec<Bytes> {
+        self.pieces.push(self.tail.into());
+        self.pieces
+    }
+
+    /// All of it in one text.
+    pub(crate) fn into_text(self) -> String {
+        let whole = self.into_pieces().concat();
+        String::from_utf8(whole).unwrap_or_else(|error| unreachable!("JSON is text: {error}"))
+    }
+}
+
 /// Writes one reply. `id` is `None` where the request could not be read.
-pub(crate) fn write_reply(out: &mut String, id: Option<&RawValue>, answer: &Answer) {
-    out.push_str(r#"{"jsonrpc":"2.0","id":"#);
-    out.push_str(id.map_or("null", RawValue::get));
+pub(crate) fn write_reply(out: &mut Reply, id: Option<&RawValue>, answer: &Answer) {
+    out.text(r#"{"jsonrpc":"2.0","id":"#);
+    out.text(id.map_or("null", RawValue::get));
     match answer {
         Ok(body) => {
-            out.reserve(body.as_str().len() + 16);
-            out.push_str(r#","result":"#);
-            out.push_str(body.as_str());
-            out.push('}');
+            out.text(r#","result":"#);
+            out.body(body);
+            out.text("}");
         }
         Err(error) => {
             let message = Value::from(error.message.as_str());
-            let body = format!(
-                r#","error":{{"code":{},"message":{message}}}}}"#,
-                error.code
-            );
-            out.push_str(&body);
+            let code = error.code;
+            out.text(&format!(
+                r#","error":{{"code":{code},"message":{message}}}}}"#
+            ));
         }
     }
+}
+
+/// The replies of a batch, in the order of its calls.
+pub(crate) fn write_batch<'a>(replies: impl Iterator<Item = (&'a Call, &'a Answer)>) -> Reply {
+    let mut out = Reply::default();
+    out.text("[");
+    for (index, (call, answer)) in replies.enumerate() {
+        if index > 0 {
+            out.text(",");
+        }
+        write_reply(&mut out, call.id.as_deref(), answer);
+    }
+    out.text("]");
+    out
 }
 
 /// A `newHeads` notification.

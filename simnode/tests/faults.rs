@@ -179,3 +179,22 @@ async fn results_can_be_tampered_with_by_pointer_or_closure() -> Outcome {
     assert_eq!(swapped["transactions"][0], honest["transactions"][1]);
     Ok(())
 }
+
+#[tokio::test]
+async fn late_replies_wait_for_themselves_and_not_for_each_other() -> Outcome {
+    let node = node(1);
+    let late = Fault::Latency(Duration::from_millis(60));
+    node.faults().on(ANY_METHOD, late, When::Always);
+    let ask = call(1, "eth_chainId", &json!([]));
+    let started = Instant::now();
+    post(&node, &ask).await?;
+    let one = started.elapsed();
+    let batch: Vec<Value> = (0..10).map(|_| ask.clone()).collect();
+    let batch = json!(batch);
+    let started = Instant::now();
+    futures::future::try_join_all((0..10).map(|_| post(&node, &batch))).await?;
+    let hundred = started.elapsed();
+    assert!(hundred < 10 * one, "{hundred:?} for 100, {one:?} for one");
+    assert_eq!(node.calls("eth_chainId"), 101);
+    Ok(())
+}

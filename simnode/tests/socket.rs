@@ -2,13 +2,14 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::network::Ethereum;
 use alloy::providers::{Provider, ProviderBuilder, WsConnect};
 use futures::StreamExt;
 use support::{Outcome, block, hash, node};
-use tallyscan_simnode::{Fault, Server, When};
+use tallyscan_simnode::{CannedChain, Fault, LoadChain, LoadProfile, Server, When};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -121,5 +122,30 @@ async fn statuses_become_errors_on_a_socket() -> Outcome {
         Some(429)
     );
     assert_eq!(client.get_block_number().await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn blocks_of_a_load_chain_are_announced_as_the_head_is_raised() -> Outcome {
+    let profile = LoadProfile {
+        transactions: 5,
+        ..LoadProfile::default()
+    };
+    let load = Arc::new(LoadChain::generate(profile, 6)?);
+    let chain = CannedChain::with_load(Arc::clone(&load));
+    chain.set_head(2);
+    let node = Server::start(chain.clone())?;
+    let client = connect(&node).await?;
+    let mut heads = client.subscribe_blocks().await?.into_stream();
+    client.get_block_number().await?;
+    chain.advance(1);
+    chain.release_head();
+    for number in 3..=6 {
+        let head = timeout(SOON, heads.next())
+            .await?
+            .ok_or("the subscription ended")?;
+        assert_eq!(Some(head.hash), load.hash(number));
+        assert_eq!(head.inner.hash_slow(), head.hash);
+    }
     Ok(())
 }
