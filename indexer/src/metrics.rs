@@ -1,5 +1,6 @@
 //! Names of the indexer's metrics. Labels are few and bounded: never a hash, an address or a URL.
 
+use crate::nodes::standing::Standing;
 use ::metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -29,6 +30,10 @@ pub fn describe() {
         "indexer_outbox_pending",
         "Events committed and not yet published"
     );
+    describe_gauge!(
+        "indexer_backfill_missing_blocks",
+        "Blocks below the head that are not there yet"
+    );
     describe_counter!("indexer_blocks_total", "Blocks committed");
     describe_counter!("indexer_rows_total", "Rows committed");
     describe_counter!("indexer_reorgs_total", "Reorgs followed, by depth");
@@ -45,6 +50,24 @@ pub fn describe() {
         "indexer_rpc_request_duration_seconds",
         Unit::Seconds,
         "Time of a request to a node"
+    );
+    describe_gauge!("indexer_node_in_flight", "Requests in flight, by node");
+    describe_gauge!(
+        "indexer_node_concurrency_limit",
+        "Requests that a node may have in flight"
+    );
+    describe_gauge!(
+        "indexer_node_batch_blocks",
+        "Blocks that one request to a node asks for"
+    );
+    describe_gauge!(
+        "indexer_node_latency_seconds",
+        Unit::Seconds,
+        "Usual time of a batch's reply, by node"
+    );
+    describe_counter!(
+        "indexer_node_quarantines_total",
+        "Times that a node failed a proof and was left alone"
     );
     describe_histogram!(
         "indexer_verify_duration_seconds",
@@ -69,6 +92,28 @@ pub(crate) fn rpc_request(node: &str, method: &'static str, outcome: &'static st
         .increment(1);
     histogram!("indexer_rpc_request_duration_seconds", "node" => node, "method" => method)
         .record(took);
+}
+
+/// How a node is used now.
+pub(crate) fn node(label: &str, standing: &Standing) {
+    let number = |n: usize| u32::try_from(n).map_or(f64::MAX, f64::from);
+    let set = |name: &'static str, value: f64| gauge!(name, "node" => label.to_owned()).set(value);
+    set("indexer_node_in_flight", number(standing.in_flight));
+    set(
+        "indexer_node_concurrency_limit",
+        number(standing.concurrency()),
+    );
+    set(
+        "indexer_node_batch_blocks",
+        number(standing.limits.blocks()),
+    );
+    if let Some(latency) = standing.limits.reply() {
+        set("indexer_node_latency_seconds", latency.as_secs_f64());
+    }
+}
+
+pub(crate) fn node_quarantined(label: &str) {
+    counter!("indexer_node_quarantines_total", "node" => label.to_owned()).increment(1);
 }
 
 pub(crate) fn verified(took: Duration) {

@@ -4,75 +4,43 @@
 //! connection is made when it is first needed and made again after it broke. Never retries by
 //! itself: whether to wait, to ask another node or to give up is the caller's decision.
 
-use crate::{error::IndexError, metrics};
+use crate::{
+    error::IndexError,
+    metrics,
+    nodes::{
+        reply::{CallError, Reply, read, sort},
+        standing::LONGEST_REQUESTED_PAUSE,
+    },
+};
 use alloy::{
     pubsub::{ConnectionHandle, PubSubConnect},
     rpc::{
         client::{ClientBuilder, RpcClient},
-        json_rpc::{RpcError, RpcSend},
+        json_rpc::{RequestPacket, RpcSend},
     },
     transports::{TransportError, TransportErrorKind, TransportResult, ws::WsConnect},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use std::{
+    future::Future,
     sync::Mutex,
     time::{Duration, Instant},
 };
+use tower::Service as _;
 use url::Url;
 
 /// How long a node may take for one reply. Blocks of a busy chain take seconds on a slow node; a
 /// node that needs longer is as good as gone.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The longest pause that a node can ask for with `Retry-After`.
-const LONGEST_REQUESTED_PAUSE: Duration = Duration::from_mins(1);
+/// The pause after "too many requests" where the node does not name one.
+const UNNAMED_PAUSE: Duration = Duration::from_secs(1);
 
-/// JSON-RPC codes that answer a question for good: invalid parameters, and Besu's "Unknown block".
-/// Any other may be the node's condition (warming up, overloaded, broken) and pass.
-const ANSWER_CODES: [i64; 2] = [-32602, -39001];
-
-/// Most of a node's error message that is repeated in ours: it may hold the whole reply.
-const MESSAGE_LIMIT: usize = 200;
-
-/// JSON-RPC codes that mean "this node cannot do that": method not found, and Besu's disabled method.
-const UNSUPPORTED_CODES: [i64; 2] = [-32601, -32604];
-
-/// A reply that is no result.
-#[derive(Debug)]
-pub enum CallError {
-    /// The node does not have this method.
-    Unsupported,
-    /// The node answered with an error.
-    Refused {
-        /// JSON-RPC error code.
-        code: i64,
-        /// Its message.
-        message: String,
-    },
-    /// The node has too much to do, and says for how long.
-    Busy(Duration),
-    /// No usable answer came.
-    Unreachable(String),
-}
-
-impl CallError {
-    /// Whether this is the node's answer to the question, and not a sign of its condition.
-    pub(crate) fn is_an_answer(&self) -> bool {
-        match self {
-            Self::Unsupported => true,
-            Self::Refused { code, .. } => ANSWER_CODES.contains(code),
-            Self::Busy(_) | Self::Unreachable(_) => false,
-        }
-    }
-
-    fn outcome(&self) -> &'static str {
-        match self {
-            Self::Unsupported => "unsupported",
-            Self::Refused { .. } => "refused",
-            Self::Busy(_) => "busy",
-            Self::Unreachable(_) => "unreachable",
-        }
-    }
+/// A call that is made together with others.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) params: Value,
 }
 
 /// A WebSocket that is not made again when it breaks, so that what waits for an answer fails at once.
@@ -115,6 +83,22 @@ impl Node {
         }
     }
 
+    /// The nodes of a list. Two on one host, with different keys, have different labels.
+    pub(crate) fn list(urls: &[Url]) -> Vec<std::sync::Arc<Self>> {
+        let mut nodes: Vec<std::sync::Arc<Self>> = Vec::with_capacity(urls.len());
+        for url in urls {
+            let mut node = Self::new(url.clone());
+            let plain = node.label.clone();
+            let mut count = 1;
+            while nodes.iter().any(|other| other.label == node.label) {
+                count += 1;
+                node.label = format!("{plain}#{count}");
+            }
+            nodes.push(std::sync::Arc::new(node));
+        }
+        nodes
+    }
+
     /// Host and port: what logs and metrics call it. Paths and credentials often hold keys.
     #[must_use]
     pub fn label(&self) -> &str {
@@ -134,19 +118,64 @@ impl Node {
         method: &'static str,
         params: P,
     ) -> Result<Box<RawValue>, CallError> {
-        let started = Instant::now();
+        self.call_within(REPLY_TIMEOUT, method, params).await
+    }
+
+    /// Makes one call that may take so long.
+    pub(crate) async fn call_within<P: RpcSend>(
+        &self,
+        patience: Duration,
+        method: &'static str,
+        params: P,
+    ) -> Reply {
         // Boxed: the transport's state is large, and every future above would carry it.
-        let request = Box::pin(self.request(method, params));
-        let reply = tokio::time::timeout(REPLY_TIMEOUT, request).await;
-        let result = match reply {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) => Err(classify(error)),
-            Err(_) => Err(CallError::Unreachable(format!(
+        let request = Box::pin(async {
+            let client = self.connect().await?;
+            client.request::<P, Box<RawValue>>(method, params).await
+        });
+        self.timed(patience, method, async { request.await.map_err(read) })
+            .await
+    }
+
+    /// Makes several calls in one request over HTTP, one after the other without waiting over
+    /// WebSocket. Results are in the order of the calls.
+    pub(crate) async fn batch(
+        &self,
+        patience: Duration,
+        calls: &[Call],
+    ) -> Result<Vec<Reply>, CallError> {
+        let request = Box::pin(async {
+            let client = self.connect().await.map_err(read)?;
+            let mut ids = Vec::with_capacity(calls.len());
+            let mut packet = RequestPacket::with_capacity(calls.len());
+            for call in calls {
+                let request = client.make_request(call.method, &call.params);
+                ids.push(request.meta.id.clone());
+                packet.push(request.serialize().map_err(|error| {
+                    CallError::Garbled(format!("parameters that are no JSON: {error}"))
+                })?);
+            }
+            let sent = client.transport().clone().call(packet);
+            sort(&ids, sent.await.map_err(read)?)
+        });
+        self.timed(patience, "batch", request).await
+    }
+
+    async fn timed<T>(
+        &self,
+        patience: Duration,
+        method: &'static str,
+        request: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let started = Instant::now();
+        let reply = tokio::time::timeout(patience, request).await;
+        let result = reply.unwrap_or_else(|_| {
+            Err(CallError::TimedOut(format!(
                 "no reply to {method} within {} s",
-                REPLY_TIMEOUT.as_secs()
-            ))),
-        };
-        if let Err(CallError::Unreachable(_)) = &result {
+                patience.as_secs()
+            )))
+        });
+        if result.as_ref().is_err_and(CallError::breaks_the_connection) {
             self.disconnect();
         }
         let outcome = result.as_ref().map_or_else(CallError::outcome, |_| "ok");
@@ -172,23 +201,23 @@ impl Node {
             CallError::Refused { code, message } => {
                 format!("node {label} refused {method}: {message} ({code})")
             }
-            CallError::Unreachable(reason) => format!("node {label} cannot be reached: {reason}"),
+            CallError::TooLarge(message) => format!(
+                "node {label} refused {method} as too large: {message}: raise the node's limits, or \
+                 use another node"
+            ),
+            CallError::Pruned(message) => {
+                format!("node {label} has pruned what {method} asks for: {message}")
+            }
+            CallError::Unreachable(reason)
+            | CallError::TimedOut(reason)
+            | CallError::Garbled(reason) => format!("node {label} cannot be reached: {reason}"),
             CallError::Busy(pause) => {
                 return IndexError::Busy {
                     node: label.clone(),
-                    pause: pause.min(LONGEST_REQUESTED_PAUSE),
+                    pause: pause.unwrap_or(UNNAMED_PAUSE).min(LONGEST_REQUESTED_PAUSE),
                 };
             }
         })
-    }
-
-    async fn request<P: RpcSend>(
-        &self,
-        method: &'static str,
-        params: P,
-    ) -> Result<Box<RawValue>, TransportError> {
-        let client = self.connect().await?;
-        client.request::<P, Box<RawValue>>(method, params).await
     }
 
     async fn connect(&self) -> Result<RpcClient, TransportError> {
@@ -219,68 +248,18 @@ impl Node {
     }
 }
 
-fn classify(error: TransportError) -> CallError {
-    match error {
-        RpcError::ErrorResp(payload) if UNSUPPORTED_CODES.contains(&payload.code) => {
-            CallError::Unsupported
-        }
-        RpcError::ErrorResp(payload) => CallError::Refused {
-            code: payload.code,
-            message: shorten(&payload.message),
-        },
-        RpcError::DeserError { err, .. } => {
-            CallError::Unreachable(format!("the reply is not JSON-RPC: {err}"))
-        }
-        RpcError::Transport(TransportErrorKind::HttpErrorWithRetryAfter {
-            retry_after, ..
-        }) => CallError::Busy(retry_after),
-        RpcError::Transport(TransportErrorKind::HttpError(error)) => {
-            CallError::Unreachable(format!("HTTP status {}", error.status))
-        }
-        other => CallError::Unreachable(shorten(&sources(&other))),
-    }
-}
-
-/// An error with its causes: the outermost alone often says only "error sending request".
-fn sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-fn shorten(text: &str) -> String {
-    // A URL in a message may hold a key: reqwest adds "for url (…)".
-    let text = match text.split_once(" for url (") {
-        Some((before, after)) => {
-            let rest = after.split_once(')').map_or("", |(_, rest)| rest);
-            format!("{before}{rest}")
-        }
-        None => text.to_owned(),
-    };
-    match text.char_indices().nth(MESSAGE_LIMIT) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_cut_out_of_a_message_and_its_cause_is_kept() {
-        let message = "error sending request for url (http://u:p@h/key): connection refused";
+    fn nodes_of_one_host_have_names_of_their_own() {
+        let url = |path: &str| format!("https://h.example/{path}").parse().expect("a URL");
+        let nodes = Node::list(&[url("key1"), url("key2"), url("key3")]);
+        let labels: Vec<&str> = nodes.iter().map(|node| node.label()).collect();
         assert_eq!(
-            shorten(message),
-            "error sending request: connection refused"
+            labels,
+            ["h.example:443", "h.example:443#2", "h.example:443#3"]
         );
-        assert!(shorten(&"x".repeat(1_000)).chars().count() <= MESSAGE_LIMIT + 1);
     }
 }

@@ -1,33 +1,24 @@
 //! Blocks from nodes.
 //!
 //! In: which block. Out: what the node sent about it, or an error that names the reaction. A block's
-//! parts come from one node. After a failure the next node takes over; what each node can do is found
-//! out at start. Never decides whether a block is right: that is the verifier's.
+//! parts come from one node. What follows the chain asks one node at a time ([`crate::nodes::current`]),
+//! what fetches history any that is fit ([`crate::nodes::batch`]). Never decides whether a block is
+//! right: that is the verifier's.
 
 use crate::{
     error::IndexError,
-    node::{CallError, Node},
+    node::Node,
+    nodes::{gather::parse, pool::Pool, reply::CallError},
     tip::{Tag, Tip},
 };
-use alloy::primitives::{B256, U64};
+use alloy::{primitives::B256, rpc::json_rpc::RpcSend};
 use chain::wire;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
 };
 use url::Url;
-
-/// How long a node that is only compared with others may take.
-const PROBE_PATIENCE: Duration = Duration::from_secs(3);
-
-/// Receipts asked for at once where a node only gives them one by one.
-const RECEIPTS_AT_ONCE: usize = 16;
 
 /// Which block to fetch.
 #[derive(Clone, Copy, Debug)]
@@ -60,28 +51,19 @@ pub struct RawBlock {
     pub uncles: Option<Vec<Box<RawValue>>>,
 }
 
-/// What the follower needs of a block before it is parsed in full.
-#[derive(Deserialize)]
-struct Outline {
-    hash: B256,
-    #[serde(default)]
-    uncles: Vec<B256>,
-    #[serde(default)]
-    transactions: Vec<TransactionHash>,
+impl RawBlock {
+    /// Length of everything in it.
+    pub(crate) fn bytes(&self) -> u64 {
+        let uncles = self.uncles.iter().flatten().map(|uncle| uncle.get().len());
+        let bytes = self.block.get().len() + self.receipts.get().len() + uncles.sum::<usize>();
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
 }
 
-#[derive(Deserialize)]
-struct TransactionHash {
-    hash: B256,
-}
-
-/// The nodes, one of which is asked at a time.
-#[derive(Debug)]
+/// The nodes. Clones are handles to the same ones.
+#[derive(Clone, Debug)]
 pub struct Source {
-    nodes: Vec<Arc<Node>>,
-    current: AtomicUsize,
-    receipts_by_block: Vec<AtomicBool>,
-    verified: Vec<AtomicBool>,
+    pub(crate) pool: Arc<Pool>,
 }
 
 impl Source {
@@ -89,22 +71,19 @@ impl Source {
     #[must_use]
     pub fn new(urls: &[Url]) -> Self {
         Self {
-            nodes: urls.iter().cloned().map(Node::new).map(Arc::new).collect(),
-            current: AtomicUsize::new(0),
-            receipts_by_block: urls.iter().map(|_| AtomicBool::new(true)).collect(),
-            verified: urls.iter().map(|_| AtomicBool::new(false)).collect(),
+            pool: Arc::new(Pool::new(Node::list(urls))),
         }
     }
 
     /// All nodes.
     #[must_use]
     pub fn nodes(&self) -> &[Arc<Node>] {
-        &self.nodes
+        &self.pool.nodes
     }
 
-    fn current(&self) -> (usize, &Node) {
-        let index = self.current.load(Ordering::Relaxed) % self.nodes.len();
-        (index, &self.nodes[index])
+    pub(crate) fn current(&self) -> (usize, &Node) {
+        let index = self.pool.current.load(Ordering::Relaxed) % self.pool.nodes.len();
+        (index, &self.pool.nodes[index])
     }
 
     /// The node that is asked now.
@@ -113,78 +92,36 @@ impl Source {
         self.current().1
     }
 
-    /// Whether the current node was found to follow our chain; its place in the list otherwise.
-    pub(crate) fn unverified(&self) -> Option<usize> {
-        let index = self.current().0;
-        (!self.verified[index].load(Ordering::Relaxed)).then_some(index)
-    }
-
-    pub(crate) fn set_verified(&self, index: usize) {
-        self.verified[index].store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn use_node(&self, index: usize) {
-        self.current.store(index, Ordering::Relaxed);
-    }
-
-    /// Turns to the first node that follows our chain; false when there is none.
-    pub(crate) fn use_first_verified(&self) -> bool {
-        let first = self.verified.iter().position(|v| v.load(Ordering::Relaxed));
-        if let Some(index) = first {
-            self.use_node(index);
+    /// Asks a node, and remembers how that went.
+    async fn ask<P: RpcSend>(
+        &self,
+        index: usize,
+        method: &'static str,
+        params: P,
+    ) -> Result<Box<RawValue>, CallError> {
+        let epoch = self.pool.standing(index).limits.epoch();
+        let reply = self.pool.nodes[index].call(method, params).await;
+        let (mut standing, now) = (self.pool.standing(index), Instant::now());
+        match &reply {
+            Err(CallError::Busy(pause)) => standing.busy(now, *pause, epoch),
+            Err(
+                CallError::Unreachable(reason)
+                | CallError::TimedOut(reason)
+                | CallError::Garbled(reason),
+            ) => standing.failed(now, reason.clone(), epoch),
+            _ => standing.answered(),
         }
-        first.is_some()
-    }
-
-    /// Turns to the node whose head is highest, if that is at least `least`; returns that head.
-    pub(crate) async fn turn_to_a_higher_head(&self, least: u64) -> Option<u64> {
-        let current = self.current().0;
-        let others = self.nodes.iter().enumerate();
-        let others = others.filter(|(index, _)| *index != current);
-        let heads = others.map(|(index, node)| async move {
-            let asked = node.call("eth_blockNumber", ());
-            let raw = tokio::time::timeout(PROBE_PATIENCE, asked)
-                .await
-                .ok()?
-                .ok()?;
-            let head: U64 = serde_json::from_str(raw.get()).ok()?;
-            Some((head.saturating_to::<u64>(), index))
-        });
-        let heads = futures::future::join_all(heads).await;
-        let (head, index) = heads.into_iter().flatten().max()?;
-        if head < least {
-            return None;
-        }
-        self.use_node(index);
-        tracing::warn!(
-            node = self.nodes[current].label(),
-            node.next = self.nodes[index].label(),
-            node.head = head,
-            "the node is behind another one: turning to that"
-        );
-        Some(head)
-    }
-
-    /// Turns to the next node, unless somebody already did since `failed` was asked.
-    pub fn fail_over(&self, failed: &str) {
-        let (index, node) = self.current();
-        if self.nodes.len() > 1 && node.label() == failed {
-            let next = (index + 1) % self.nodes.len();
-            let turned =
-                self.current
-                    .compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
-            if turned.is_ok() {
-                let to = self.nodes[next].label();
-                tracing::warn!(node = failed, node.next = to, "turning to the next node");
-            }
-        }
+        drop(standing);
+        reply
     }
 
     /// The header behind a number or a tag; `None` when the node has none.
     pub async fn find_header(&self, id: &str) -> Result<Option<Tip>, IndexError> {
-        let node = self.node();
-        let raw = node.ask("eth_getBlockByNumber", (id, false)).await?;
+        let (index, node) = self.current();
+        let raw = self.ask(index, "eth_getBlockByNumber", (id, false)).await;
+        let raw = raw.map_err(|error| node.failure("eth_getBlockByNumber", error))?;
         parse(node, "eth_getBlockByNumber", &raw)
+            .inspect_err(|error| self.quarantine(node.label(), &error.to_string()))
     }
 
     /// The node's head.
@@ -208,7 +145,7 @@ impl Source {
         index: usize,
         tag: &'static str,
     ) -> Result<Tag, IndexError> {
-        let node = &self.nodes[index];
+        let node = &self.pool.nodes[index];
         match node.call("eth_getBlockByNumber", (tag, false)).await {
             Ok(raw) => {
                 Ok(parse::<Option<Tip>>(node, "block", &raw)?.map_or(Tag::Nothing, Tag::Known))
@@ -225,10 +162,10 @@ impl Source {
 
     /// Finds out whether a node gives all receipts of a block in one call.
     pub(crate) async fn probe_receipts(&self, index: usize) -> Result<bool, IndexError> {
-        let node = &self.nodes[index];
+        let node = &self.pool.nodes[index];
         match node.call("eth_getBlockReceipts", ("latest",)).await {
             Err(CallError::Unsupported) => {
-                self.receipts_by_block[index].store(false, Ordering::Relaxed);
+                self.pool.standing(index).receipts_by_block = false;
             }
             Err(error) if !error.is_an_answer() => {
                 return Err(node.failure("eth_getBlockReceipts", error));
@@ -236,144 +173,8 @@ impl Source {
             // Refused or not there yet: it has the call, whatever it says to this one.
             Ok(_) | Err(_) => {}
         }
-        Ok(self.receipts_by_block[index].load(Ordering::Relaxed))
+        Ok(self.pool.standing(index).receipts_by_block)
     }
-
-    /// Fetches a block with its receipts and uncle headers from the current node.
-    pub async fn fetch(&self, block: Block) -> Result<RawBlock, IndexError> {
-        let (index, node) = self.current();
-        let (raw, receipts) = if self.receipts_by_block[index].load(Ordering::Relaxed) {
-            futures::try_join!(
-                fetch_block(node, block),
-                self.fetch_receipts(index, node, block)
-            )?
-        } else {
-            (fetch_block(node, block).await?, None)
-        };
-        let outline: Outline = parse(node, "block", &raw)?;
-        let receipts = match receipts {
-            Some(receipts) => receipts,
-            None => receipts_one_by_one(node, &outline.transactions).await?,
-        };
-        Ok(RawBlock {
-            node: node.label().to_owned(),
-            uncles: fetch_uncles(node, &outline).await?,
-            block: raw,
-            receipts,
-        })
-    }
-
-    /// The receipts of a block in one call; `None` when the node turns out not to have that call.
-    async fn fetch_receipts(
-        &self,
-        index: usize,
-        node: &Node,
-        block: Block,
-    ) -> Result<Option<Box<RawValue>>, IndexError> {
-        let id = match block {
-            Block::Number(number) => json!(U64::from(number)),
-            Block::Hash(hash) => json!(hash),
-        };
-        let label = node.label();
-        match node.call("eth_getBlockReceipts", (id,)).await {
-            Ok(raw) if raw.get() == "null" => {
-                Err(not_yet(node, format!("receipts of block {block}")))
-            }
-            Ok(raw) => Ok(Some(raw)),
-            Err(CallError::Unsupported) => {
-                self.receipts_by_block[index].store(false, Ordering::Relaxed);
-                tracing::info!(
-                    node = label,
-                    "no eth_getBlockReceipts: receipts are fetched one by one"
-                );
-                Ok(None)
-            }
-            // Just after the head some nodes refuse rather than say null.
-            Err(error) => Err(node.failure("eth_getBlockReceipts", error)),
-        }
-    }
-}
-
-async fn fetch_block(node: &Node, block: Block) -> Result<Box<RawValue>, IndexError> {
-    let raw = match block {
-        Block::Number(number) => {
-            node.ask("eth_getBlockByNumber", (U64::from(number), true))
-                .await?
-        }
-        Block::Hash(hash) => node.ask("eth_getBlockByHash", (hash, true)).await?,
-    };
-    if raw.get() == "null" {
-        return Err(not_yet(node, format!("block {block}")));
-    }
-    Ok(raw)
-}
-
-async fn receipts_one_by_one(
-    node: &Node,
-    transactions: &[TransactionHash],
-) -> Result<Box<RawValue>, IndexError> {
-    let hashes: Vec<B256> = transactions
-        .iter()
-        .map(|transaction| transaction.hash)
-        .collect();
-    let receipts: Vec<Box<RawValue>> = stream::iter(hashes)
-        .map(|hash| async move {
-            let raw = node.ask("eth_getTransactionReceipt", (hash,)).await?;
-            if raw.get() == "null" {
-                return Err(not_yet(node, format!("the receipt of transaction {hash}")));
-            }
-            Ok(raw)
-        })
-        .buffered(RECEIPTS_AT_ONCE)
-        .try_collect()
-        .await?;
-    let list: Vec<&str> = receipts.iter().map(|receipt| receipt.get()).collect();
-    RawValue::from_string(format!("[{}]", list.join(",")))
-        .map_err(|error| IndexError::Transient(error.to_string()))
-}
-
-/// The uncle headers of a block; `None` where it has none or the node does not serve them.
-async fn fetch_uncles(
-    node: &Node,
-    outline: &Outline,
-) -> Result<Option<Vec<Box<RawValue>>>, IndexError> {
-    const METHOD: &str = "eth_getUncleByBlockHashAndIndex";
-    if outline.uncles.is_empty() {
-        return Ok(None);
-    }
-    let mut headers = Vec::with_capacity(outline.uncles.len());
-    for index in 0..outline.uncles.len() {
-        match node.call(METHOD, (outline.hash, U64::from(index))).await {
-            Ok(raw) if raw.get() != "null" => headers.push(raw),
-            // Null or refused: pruned, or never served.
-            Ok(_) => return Ok(None),
-            Err(error) if error.is_an_answer() => return Ok(None),
-            Err(error) => return Err(node.failure(METHOD, error)),
-        }
-    }
-    Ok(Some(headers))
-}
-
-fn not_yet(node: &Node, what: String) -> IndexError {
-    IndexError::NotYet {
-        node: node.label().to_owned(),
-        what,
-    }
-}
-
-fn parse<'a, T: Deserialize<'a>>(
-    node: &Node,
-    what: &'static str,
-    raw: &'a RawValue,
-) -> Result<T, IndexError> {
-    serde_json::from_str(raw.get()).map_err(|error| IndexError::Unproven {
-        node: node.label().to_owned(),
-        number: what.to_owned(),
-        error: Box::new(chain::VerifyError::Malformed {
-            what,
-            reason: error.to_string(),
-        }),
-    })
 }
 
 /// Parses the uncle headers of a raw block.

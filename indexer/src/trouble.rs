@@ -74,11 +74,12 @@ impl Trouble {
         self.said = Some(message);
     }
 
-    /// Whether the next node should be asked: at once after a lie or when this one is busy, else when
-    /// failures repeat.
+    /// Whether the next node should be asked: at once when this one is busy, else when failures repeat.
+    /// After a lie the node was left already.
     pub(crate) fn asks_for_another_node(&self, error: &IndexError) -> bool {
-        matches!(error, IndexError::Unproven { .. } | IndexError::Busy { .. })
-            || self.failures.is_multiple_of(FAILURES_BEFORE_FAIL_OVER)
+        matches!(error, IndexError::Busy { .. })
+            || (self.failures.is_multiple_of(FAILURES_BEFORE_FAIL_OVER)
+                && !matches!(error, IndexError::Conflict))
     }
 
     /// How long to pause before the next try: when the only node is busy, at least as long as it asks

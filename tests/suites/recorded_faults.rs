@@ -2,24 +2,25 @@
 
 use indexer::IndexerConfig;
 use simnode::{ANY_METHOD, CannedChain, Fault, Fixtures, RuleId, Server, When};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 use tallyscan_tests::{
     Database, GENERATED_CHAIN_ID, GeneratedBlock, Generator, RunningIndexer, assert_twins,
     eventually, folder, indexer_config, redis,
 };
 
 /// A chain of generated blocks that grows, and an index of it.
-struct Lab {
+pub struct Lab {
     generator: Generator,
     chain: CannedChain,
-    head: GeneratedBlock,
+    /// The newest block.
+    pub head: GeneratedBlock,
     database: Database,
     redis: embedded::Redis,
     _folder: tempfile::TempDir,
 }
 
 impl Lab {
-    async fn with_blocks(blocks: usize) -> Self {
+    pub async fn with_blocks(blocks: usize) -> Self {
         let mut generator = Generator::seeded(7);
         let genesis = generator.genesis();
         let branch = generator.branch(&genesis, blocks);
@@ -39,17 +40,25 @@ impl Lab {
         }
     }
 
-    fn node(&self) -> Server {
+    pub fn node(&self) -> Server {
         Server::start(self.chain.clone()).expect("a node")
     }
 
-    async fn index(&self, urls: &[String]) -> RunningIndexer {
+    pub async fn index(&self, urls: &[String]) -> RunningIndexer {
         let config = indexer_config(&self.database, &self.redis.url(), urls);
         RunningIndexer::start(&self.database, config).await
     }
 
+    pub async fn index_and_listen(&self, urls: &[String], listen: SocketAddr) -> RunningIndexer {
+        let config = IndexerConfig {
+            listen: Some(listen),
+            ..indexer_config(&self.database, &self.redis.url(), urls)
+        };
+        RunningIndexer::start(&self.database, config).await
+    }
+
     /// Puts blocks with transactions on top, at once or one after the other.
-    async fn grow(&mut self, blocks: usize, pause: Duration) {
+    pub async fn grow(&mut self, blocks: usize, pause: Duration) {
         for _ in 0..blocks {
             let block = self.generator.child_with(&self.head, 3);
             self.chain.push(block.canned());
@@ -61,7 +70,7 @@ impl Lab {
     }
 
     /// The index is what one by a well-behaved node is, and follows the next block.
-    async fn assert_unharmed(mut self, indexer: RunningIndexer) {
+    pub async fn assert_unharmed(mut self, indexer: RunningIndexer) {
         indexer.reaches(self.head.hash).await;
         self.grow(1, Duration::ZERO).await;
         indexer.reaches(self.head.hash).await;
