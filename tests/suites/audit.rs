@@ -1,27 +1,18 @@
-//! The database proves itself: clean where nothing was touched, and every kind of damage is named.
+//! The database proves itself: clean where nothing was touched, every kind of damage is named and, where
+//! anything has what is lost, repaired.
+
+mod beside;
+mod damages;
+mod nodes;
+mod scene;
 
 use chain::{Checks, Parts, VerifyLevel};
 use indexer::IndexerConfig;
+use scene::{assert_clean, jobs, many_blocks};
 use simnode::{CannedChain, Fixtures, Server, fixtures};
-use sqlx::{AssertSqlSafe, PgPool};
 use std::collections::BTreeSet;
-use store::{RowBatch, audit::Certificate, rebuild};
-use tallyscan_tests::{
-    Database, GENERATED_CHAIN_ID, GeneratedBlock, Generator, RunningIndexer, folder,
-    indexer_config, redis,
-};
-
-async fn audit(pool: &PgPool) -> Certificate {
-    store::audit::audit(pool, None, None, |_, _| {})
-        .await
-        .expect("an audit")
-}
-
-async fn assert_clean(pool: &PgPool, blocks: u64) {
-    let certificate = audit(pool).await;
-    assert!(certificate.is_clean(), "{:#?}", certificate.differences);
-    assert_eq!(certificate.blocks, blocks);
-}
+use store::{RowBatch, audit::Scope, rebuild};
+use tallyscan_tests::{Database, RunningIndexer, folder, indexer_config, redis};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_of_recorded_blocks_is_clean() {
@@ -45,276 +36,58 @@ async fn an_index_of_recorded_blocks_is_clean() {
     indexer.reaches(head).await;
     indexer.stop().await;
     assert_clean(&database.pool, 300).await;
-    let part = store::audit::audit(
-        &database.pool,
-        Some(start + 10),
-        Some(start + 19),
-        |_, _| {},
-    )
-    .await;
-    let part = part.expect("an audit");
-    assert!(part.is_clean());
+    let scope = Scope {
+        from: Some(start + 10),
+        to: Some(start + 19),
+        jobs: jobs(2),
+    };
+    let part = store::audit::audit(&database.pool, &scope, |_| {}).await;
+    let part = part.expect("an audit").certificate;
+    assert!(part.is_clean() && !part.whole);
     assert_eq!(
         (part.blocks, part.first.expect("a block").number),
         (10, start + 10)
     );
 }
 
-/// An index of 40 generated blocks that lived through three reorgs.
-async fn index_with_reorgs() -> Database {
-    let mut generator = Generator::seeded(5);
-    let genesis = generator.genesis();
-    let mut blocks = vec![genesis.clone()];
-    for _ in 0..40 {
-        let block = generator.child_with(blocks.last().expect("a block"), 4);
-        blocks.push(block);
-    }
-    let chain = CannedChain::with_blocks(
-        GENERATED_CHAIN_ID,
-        blocks.iter().map(GeneratedBlock::canned),
-    );
-    let node = Server::start(chain.clone()).expect("a node");
-    let folder = folder();
-    let (database, redis) = (Database::create().await, redis(&folder).await);
-    let config = indexer_config(&database, &redis.url(), &[node.ws_url()]);
-    let indexer = RunningIndexer::start(&database, config).await;
-    indexer.reaches(blocks[40].hash).await;
-    for depth in [1, 3, 9] {
-        let fork = 40 - depth;
-        let branch = generator.branch(&blocks[fork], depth + 1);
-        chain.replace_from(
-            branch[0].number(),
-            branch.iter().map(GeneratedBlock::canned),
-        );
-        indexer.reaches(branch[depth].hash).await;
-        // The longer branch goes again, for the next one to end at the same height.
-        blocks.truncate(fork + 1);
-        blocks.extend(branch.into_iter().take(depth));
-    }
-    indexer.stop().await;
-    database
-}
-
-/// An edit, and what the audit must say of it: a kind, and words of the sentence.
-struct Damage {
-    sql: String,
-    kind: &'static str,
-    says: &'static str,
-}
-
-/// The block that is damaged: in the middle, with four transactions.
-const AT: u64 = 20;
-
-/// A block with logs.
-const LOGGED: &str = "(SELECT min(block_number) FROM logs WHERE block_number BETWEEN 5 AND 30)";
-
-/// Columns, what is done to each of them in one block, and what the audit must say of it.
-const COLUMNS: [(&str, &str, &str, &str, &[&str]); 12] = [
-    (
-        "blocks",
-        "number",
-        "decode(repeat('ab', 32), 'hex')",
-        "proof",
-        &[
-            "parent_hash",
-            "sha3_uncles",
-            "state_root",
-            "transactions_root",
-            "receipts_root",
-            "mix_hash",
-            "hash",
-        ],
-    ),
-    (
-        "blocks",
-        "number",
-        "COLUMN + 1",
-        "proof",
-        &[
-            "\"timestamp\"",
-            "gas_limit",
-            "gas_used",
-            "difficulty",
-            "base_fee_per_gas",
-        ],
-    ),
-    (
-        "blocks",
-        "number",
-        "decode(repeat('ab', 20), 'hex')",
-        "proof",
-        &["miner"],
-    ),
-    (
-        "blocks",
-        "number",
-        "decode(repeat('ab', 8), 'hex')",
-        "proof",
-        &["nonce"],
-    ),
-    (
-        "blocks",
-        "number",
-        "decode(repeat('ab', 256), 'hex')",
-        "proof",
-        &["logs_bloom"],
-    ),
-    (
-        "blocks",
-        "number",
-        "COLUMN + 1",
-        "rows",
-        &["size", "tx_count", "log_count"],
-    ),
-    (
-        "transactions",
-        "block_number",
-        "COLUMN + 1",
-        "proof",
-        &["nonce", "gas_limit", "value", "cumulative_gas_used"],
-    ),
-    (
-        "transactions",
-        "block_number",
-        "decode(repeat('1b', 32), 'hex')",
-        "proof",
-        &["r", "s", "hash"],
-    ),
-    (
-        "transactions",
-        "block_number",
-        "NOT COLUMN",
-        "proof",
-        &["y_parity", "status"],
-    ),
-    (
-        "transactions",
-        "block_number",
-        "'\\x00'",
-        "proof",
-        &["input"],
-    ),
-    (
-        "transactions",
-        "block_number",
-        "COLUMN + 1",
-        "rows",
-        &["gas_used", "effective_gas_price", "first_log_index"],
-    ),
-    (
-        "block_stats",
-        "number",
-        "COLUMN + 1",
-        "rows",
-        &[
-            "gas_used",
-            "gas_limit",
-            "size",
-            "tx_count",
-            "failed_tx_count",
-            "log_count",
-            "native_transfers",
-            "token_transfers",
-            "contracts_created",
-            "active_addresses",
-            "base_fee_per_gas",
-            "burnt_fees",
-            "fees",
-        ],
-    ),
-];
-
-fn damages() -> Vec<Damage> {
-    let lines = include_str!("audit_damages.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'));
-    let mut all: Vec<Damage> = lines
-        .map(|line| {
-            let mut words = line.splitn(3, ' ');
-            let mut next = || words.next().expect("a kind, a word and an edit");
-            let (kind, says) = (next(), next().trim_matches('-'));
-            Damage {
-                sql: next().replace("LOGGED", LOGGED),
-                kind,
-                says,
-            }
-        })
-        .collect();
-    for (table, key, value, kind, columns) in COLUMNS {
-        all.extend(columns.iter().map(|column| Damage {
-            sql: format!(
-                "UPDATE {table} SET {column} = {} WHERE {key} = {AT}",
-                value.replace("COLUMN", column)
-            ),
-            kind,
-            says: if kind == "rows" { table } else { "" },
-        }));
-    }
-    all
-}
-
-const TABLES: [&str; 10] = [
-    "blocks",
-    "withdrawals",
-    "transactions",
-    "logs",
-    "tx_lookup",
-    "block_lookup",
-    "address_activity",
-    "block_stats",
-    "coverage",
-    "chain_state",
-];
-
-async fn run(pool: &PgPool, sql: &str) -> u64 {
-    let done = sqlx::query(AssertSqlSafe(sql)).execute(pool).await;
-    done.unwrap_or_else(|error| panic!("{sql}: {error}"))
-        .rows_affected()
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_that_lived_through_reorgs_is_clean_and_every_damage_to_it_is_named() {
-    let pool = index_with_reorgs().await.pool;
-    assert_clean(&pool, 42).await;
-    run(&pool, "CREATE SCHEMA kept").await;
-    for table in TABLES {
-        run(
-            &pool,
-            &format!("CREATE TABLE kept.{table} AS TABLE {table}"),
+async fn how_many_work_on_an_audit_shows_nowhere_but_in_its_duration() {
+    let scene = many_blocks(1_200).await;
+    scene
+        .edit(
+            "DELETE FROM blocks WHERE number BETWEEN 250 AND 260;
+             UPDATE blocks SET state_root = parent_hash WHERE number IN (255, 511, 512, 513, 1024);
+             UPDATE blocks SET size = size + 1 WHERE number % 3 = 0;
+             DELETE FROM tx_lookup WHERE block_number BETWEEN 700 AND 800;
+             INSERT INTO block_lookup SELECT n, n FROM generate_series(900, 1000) AS n",
         )
         .await;
+    let mut certificates = Vec::new();
+    for count in [1, 2, 4] {
+        let mut heard = Vec::new();
+        let (pool, scope) = (&scene.database.pool, Scope::whole(jobs(count)));
+        let audit = store::audit::audit(pool, &scope, |at| heard.push(at)).await;
+        let audit = audit.expect("an audit");
+        let last = heard.last().expect("progress");
+        assert_eq!(last.done, last.total);
+        assert!(heard.windows(2).all(|pair| pair[0].done < pair[1].done));
+        let mut certificate = audit.certificate;
+        certificate.elapsed_seconds = 0.0;
+        certificate.checked_at.clear();
+        certificates.push(serde_json::to_value(certificate).expect("JSON"));
     }
-    for Damage { sql, kind, says } in damages() {
-        assert!(run(&pool, &sql).await > 0, "{sql} changed nothing");
-        let certificate = audit(&pool).await;
-        let named = certificate
-            .differences
-            .iter()
-            .any(|difference| difference.kind == kind && difference.detail.contains(says));
-        assert!(
-            named,
-            "{sql}: expected {kind} {says:?}, found {:#?}",
-            certificate.differences
-        );
-        let elsewhere = certificate.differences.iter().filter(|it| {
-            sql.ends_with(&format!("= {AT}")) && it.block_number.is_some_and(|at| at != AT)
-        });
-        // A wrong parent or hash is seen from the neighbour, too.
-        assert!(
-            elsewhere.clone().all(|it| it.kind == "link"),
-            "{sql}: {:#?}",
-            elsewhere.collect::<Vec<_>>()
-        );
-        for table in TABLES {
-            run(&pool, &format!("DELETE FROM {table}")).await;
-            run(
-                &pool,
-                &format!("INSERT INTO {table} SELECT * FROM kept.{table}"),
-            )
-            .await;
-        }
-    }
-    assert_clean(&pool, 42).await;
+    assert_eq!(
+        certificates[0]["differences"]
+            .as_array()
+            .expect("a list")
+            .len(),
+        100
+    );
+    assert!(certificates[0]["difference_count"].as_u64() > Some(400));
+    assert!(
+        certificates.iter().all(|it| *it == certificates[0]),
+        "{certificates:#?}"
+    );
 }
 
 #[test]

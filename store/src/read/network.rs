@@ -53,8 +53,8 @@ pub async fn get_network_stats(
     connection: &mut PgConnection,
     state: &ChainState,
 ) -> Result<NetworkStats, sqlx::Error> {
-    let block_count: i64 = sqlx::query_scalar(
-        "SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint
+    let (block_count, reorg_count): (i64, i64) = sqlx::query_as(
+        "SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, (SELECT count(*) FROM reorgs)
          FROM coverage, unnest(blocks) AS r",
     )
     .fetch_one(&mut *connection)
@@ -84,7 +84,8 @@ pub async fn get_network_stats(
     Ok(NetworkStats {
         block_count: block_count.unsigned_abs(),
         transaction_count: state.tx_count,
-        reorg_count: state.fork_epoch,
+        // The fork epoch also counts repairs, which began an epoch and dropped nothing.
+        reorg_count: reorg_count.unsigned_abs(),
         recent,
     })
 }
