@@ -1,11 +1,15 @@
 -- Community edition only: chunks that no reorg reaches any more are compressed.
 --
--- Integer partitions need to be told what "now" is: the finalized height. Two chunks stay
--- uncompressed above it, so that the chunk being written and the one a page reads most are plain.
+-- Integer partitions need to be told what "now" is: the finalized height, once the history below it is
+-- complete. Before that nothing is due: a chunk that history is being filled into stays plain. Two chunks
+-- stay uncompressed above it, so that the chunk being written and the one a page reads most are plain.
 
 CREATE OR REPLACE FUNCTION finalized_height() RETURNS bigint
     LANGUAGE sql STABLE
-    RETURN (SELECT coalesce(finalized_number, 0) FROM chain_state);
+    RETURN coalesce((
+        SELECT finalized_number FROM chain_state, chain, coverage
+        WHERE blocks @> int8range(start_block, finalized_number, '[]')
+    ), 0);
 
 SELECT set_integer_now_func('transactions', 'finalized_height', replace_if_exists => true);
 SELECT set_integer_now_func('logs', 'finalized_height', replace_if_exists => true);

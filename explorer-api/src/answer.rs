@@ -214,6 +214,7 @@ mod tests {
             finalized: Some(5),
             epoch: 0,
             final_epoch: 0,
+            history_epoch: 0,
         }
     }
 

@@ -223,12 +223,12 @@ mod tests {
         let outcome = |head, entry| Lookup::judge(head, entry).outcome();
         assert_eq!(outcome(Some(HEAD), Some("e2 b7\n{}")), "hit");
         assert_eq!(outcome(Some(HEAD), Some("f0 b3\n{}")), "hit");
-        assert_eq!(outcome(Some(HEAD), Some("h2:7 -\n{}")), "hit");
+        assert_eq!(outcome(Some(HEAD), Some("h2:7:0 -\n{}")), "hit");
         assert_eq!(outcome(Some(HEAD), Some("e1 b7\n{}")), "stale");
         assert_eq!(outcome(Some(HEAD), Some("e2 b8\n{}")), "stale");
         assert_eq!(outcome(Some(HEAD), Some("f0 b8\n{}")), "stale");
         assert_eq!(outcome(Some(HEAD), Some("f1 b3\n{}")), "stale");
-        assert_eq!(outcome(Some(HEAD), Some("h2:6 -\n{}")), "stale");
+        assert_eq!(outcome(Some(HEAD), Some("h2:6:0 -\n{}")), "stale");
         assert_eq!(outcome(Some(HEAD), Some("not ours")), "stale");
         assert_eq!(outcome(Some("{}"), Some("e2 b7\n{}")), "stale");
         assert_eq!(outcome(Some(HEAD), None), "miss");

@@ -200,6 +200,7 @@ mod tests {
             finalized: None,
             epoch: 3,
             final_epoch: 0,
+            history_epoch: 0,
         }
     }
 
@@ -219,6 +220,7 @@ mod tests {
         let validity = Validity::Head {
             epoch: 3,
             number: 6,
+            history: 0,
         };
         assert!(!fits(&entry(validity, Subject::Many), &head(7)));
     }

@@ -14,9 +14,10 @@ use std::{sync::Arc, time::Instant};
 use store::{
     RowBatch,
     cache::Head,
+    coverage,
     event::{BlockEvent, Event, ReorgEvent},
     state::{self, BlockRef, ChainState, height},
-    transaction,
+    transaction::WriteConnection,
 };
 use tokio::sync::Notify;
 
@@ -94,6 +95,12 @@ impl Committer {
         Ok(find_hash(&mut connection, number).await?)
     }
 
+    /// The lowest height from which everything up to `number` is there.
+    pub async fn find_floor(&self, number: u64) -> Result<u64, IndexError> {
+        let floor = coverage::find_floor(&self.pool, number).await?;
+        floor.ok_or(IndexError::Conflict)
+    }
+
     /// Makes one change, whole or not at all.
     pub async fn commit(&self, commit: Commit<'_>) -> Result<ChainState, IndexError> {
         let started = Instant::now();
@@ -103,7 +110,8 @@ impl Committer {
         }
         let rows = batch.len();
 
-        let mut transaction = transaction::begin(&self.pool, "BEGIN").await?;
+        let mut writing = WriteConnection::acquire(&self.pool).await?;
+        let mut transaction = writing.begin().await?;
         let connection = &mut *transaction;
         let before = state::lock_state(&mut *connection).await?;
         check(&before, commit.expected)?;
@@ -126,6 +134,7 @@ impl Committer {
         let event = self.event(&after, reorg, &batch);
         insert_event(connection, event.as_ref()).await?;
         transaction.commit().await?;
+        writing.release();
 
         metrics::committed(commit.blocks.len(), rows, started.elapsed());
         self.committed.notify_one();
@@ -221,11 +230,12 @@ impl Committer {
     }
 }
 
-/// The compare of compare-and-swap.
+/// The compare of compare-and-swap. A hash names its whole past: the same head is the same chain, even
+/// where a repair has begun an epoch meanwhile.
 fn check(found: &ChainState, expected: &ChainState) -> Result<(), IndexError> {
     if found.leader_token != expected.leader_token {
         Err(IndexError::LostLead)
-    } else if (found.head, found.fork_epoch) != (expected.head, expected.fork_epoch) {
+    } else if found.head != expected.head {
         Err(IndexError::Conflict)
     } else {
         Ok(())
@@ -283,7 +293,7 @@ async fn find_hash(
     Ok(hash.and_then(|hash| B256::try_from(hash.as_slice()).ok()))
 }
 
-async fn insert_event(
+pub(crate) async fn insert_event(
     connection: &mut PgConnection,
     event: Option<&Event>,
 ) -> Result<(), IndexError> {

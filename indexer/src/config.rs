@@ -1,5 +1,6 @@
 //! What an indexer is told.
 
+use crate::backfill::BackfillLimits;
 use chain::{FinalityProfile, VerifyLevel};
 use sqlx::PgPool;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ pub struct IndexerConfig {
     pub database: PgPool,
     /// Redis, which receives what was committed.
     pub redis_url: String,
-    /// First block to index; later starts keep the first one's.
+    /// First block to index; later starts may give a lower one.
     pub start_block: Option<u64>,
     /// Overrides the finality profile found at the node.
     pub finality: Option<FinalityProfile>,
@@ -22,8 +23,10 @@ pub struct IndexerConfig {
     pub verify: VerifyLevel,
     /// Where health and metrics are served; nowhere when another server of the process does.
     pub listen: Option<SocketAddr>,
-    /// Last block to index: the indexer ends when it is committed.
+    /// Last block to index: the indexer ends when everything up to it is committed.
     pub until: Option<u64>,
+    /// How much filling in history may take.
+    pub backfill: BackfillLimits,
 }
 
 /// A setting that cannot be used: one line that names it, what was given and what is accepted.

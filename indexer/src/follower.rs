@@ -168,7 +168,13 @@ impl Follower {
         } else {
             POLL
         };
-        let _ = tokio::time::timeout(poll, self.heads.changed()).await;
+        if tokio::time::timeout(poll, self.heads.changed())
+            .await
+            .is_err()
+        {
+            // Somebody may have gone back by hand meanwhile; at an announcement there is no time to ask.
+            self.state = None;
+        }
     }
 
     async fn step(&mut self) -> Result<Step, IndexError> {
@@ -188,7 +194,8 @@ impl Follower {
             return Ok(Step::Done);
         }
         let tip = self.tip().await?;
-        self.status.node_answered(tip.number());
+        let last = self.until.unwrap_or(u64::MAX);
+        self.status.node_answered(tip.number().min(last));
         let step = match state.head {
             Some(head) if tip.hash == head.hash => self.settle(&state).await?,
             Some(head) if tip.number() <= head.number => self.look_below(&state, &tip).await?,
@@ -202,8 +209,15 @@ impl Follower {
         if self.source.nodes().len() == 1 {
             return foreign;
         }
-        self.source.fail_over(self.source.node().label());
+        self.source.turn_away(self.source.node().label(), &foreign);
         IndexError::Transient(foreign.to_string())
+    }
+
+    /// The block that an empty database begins with; what is below is history.
+    fn first_live(&self) -> u64 {
+        let pivot = self.chain.first_live();
+        let last = self.until.unwrap_or(pivot);
+        pivot.min(last).max(self.chain.start_block)
     }
 
     fn is_done(&self, state: &ChainState) -> bool {
@@ -265,9 +279,7 @@ impl Follower {
 
     /// Commits what the node has above our head.
     async fn extend(&mut self, state: &ChainState, tip: &Tip) -> Result<Step, IndexError> {
-        let from = state
-            .head
-            .map_or(self.chain.start_block, |head| head.number + 1);
+        let from = state.head.map_or(self.first_live(), |head| head.number + 1);
         let to = self
             .until
             .map_or(tip.number(), |until| until.min(tip.number()));
@@ -280,7 +292,7 @@ impl Follower {
             return self.append(state, vec![block]).await;
         }
         self.finality.ask(&self.source).await?;
-        self.progress.start(from, to);
+        self.progress.start("catching up", from, to);
         let mut fetched =
             FetchAhead::start(&self.source, self.verify, self.chain.live_from, from, to);
         let mut state = state.clone();
@@ -296,7 +308,7 @@ impl Follower {
             if after.head.is_none_or(|head| head.number != last) {
                 break; // the node changed its branch: what was fetched ahead may be of the old one
             }
-            self.progress.advanced(last);
+            self.progress.done(last - from + 1);
             state = after;
             // A catch-up may take hours: what the node has and what is final move on meanwhile.
             if self.finality.ask(&self.source).await? {
@@ -326,7 +338,9 @@ impl Follower {
     }
 
     async fn reorg(&mut self, state: &ChainState, top: ProvenBlock) -> Result<Step, IndexError> {
-        let start = self.chain.start_block;
+        // Below this lies history that is not there yet, or nothing.
+        let head = state.head.map_or(0, |head| head.number);
+        let start = self.committer.find_floor(head).await?;
         let checks = self.checks(top.number());
         let found = find_branch(&self.source, &self.committer, state, start, top, checks).await;
         let branch = match found {

@@ -13,6 +13,7 @@ use crate::{
 };
 use alloy::primitives::{B256, U64};
 use chain::FinalityProfile;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 use sqlx::PgPool;
 use std::{future::Future, time::Duration};
@@ -31,6 +32,13 @@ const CHUNK_SPAN: Duration = Duration::from_hours(7 * 24);
 
 /// Bounds of a chunk in blocks, for chains with odd clocks.
 const CHUNK_BLOCKS: std::ops::RangeInclusive<u64> = 10_000..=1_000_000;
+
+/// Transactions of a chunk at most, where the newest blocks are typical: the index of its wallets' rows
+/// is then some 450 MB, and stays in memory while it is filled; a billion transactions are 330 chunks.
+const CHUNK_TRANSACTIONS: u64 = 3_000_000;
+
+/// Blocks of a chunk at least, however full they are.
+const FEWEST_CHUNK_BLOCKS: u64 = 1_000;
 
 /// How long a node gets to answer at start.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -172,20 +180,41 @@ pub(crate) async fn establish(
         return Err(last_error.unwrap_or(IndexError::Conflict));
     }
     let chain = known.ok_or(IndexError::Conflict)?;
-    reconcile_settings(chain, config).await
+    source.expect_chain(&chain);
+    let chain = reconcile_settings(chain, config).await?;
+    check_bounds(config.until, chain.start_block)?;
+    Ok(chain)
+}
+
+/// A range that ends before it begins would never be complete.
+fn check_bounds(until: Option<u64>, start_block: u64) -> Result<(), IndexError> {
+    match until {
+        Some(until) if until < start_block => Err(IndexError::Halt(format!(
+            "--until is {until}, and the index begins at block {start_block}: give that or a higher one"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Settings that may differ from those of the first start.
 async fn reconcile_settings(mut chain: Chain, config: &IndexerConfig) -> Result<Chain, IndexError> {
-    if let Some(start) = config
-        .start_block
-        .filter(|start| *start != chain.start_block)
-    {
-        return Err(IndexError::Halt(format!(
-            "CHAIN_START_BLOCK is {start}, and this database was begun at block {}: keep that, or \
-             use another database",
-            chain.start_block
-        )));
+    if let Some(start) = config.start_block {
+        if start > chain.start_block {
+            return Err(IndexError::Halt(format!(
+                "CHAIN_START_BLOCK is {start}, and this database begins at block {} already: give that \
+                 or a lower one, or use another database",
+                chain.start_block
+            )));
+        }
+        if start < chain.start_block {
+            state::lower_start(&config.database, start).await?;
+            tracing::info!(
+                start.from = chain.start_block,
+                start.to = start,
+                "the index begins lower now"
+            );
+            chain.start_block = start;
+        }
     }
     if let Some(profile) = config
         .finality
@@ -211,6 +240,9 @@ async fn first_start(
         None => finalized.unwrap_or(0),
     };
     let start_block = config.start_block.unwrap_or(0);
+    check_bounds(config.until, start_block)?;
+    // Before the row that ends the first start: a chunk size cannot be made up for.
+    size_chunks(source, &config.database, &head).await?;
     state::insert_chain(
         &config.database,
         found.chain_id,
@@ -220,7 +252,6 @@ async fn first_start(
         finalized + 1,
     )
     .await?;
-    size_chunks(source, &config.database, &head).await?;
     tracing::info!(
         chain.id = found.chain_id,
         finality = %profile,
@@ -254,24 +285,56 @@ async fn detect_finality(
     })
 }
 
-/// Chooses the chunk size of an empty database by the chain's own block time.
+/// Transactions of a block; none where the node does not tell: a guess is no reason not to start.
+async fn count_transactions(source: &Source, number: u64) -> u64 {
+    #[derive(Deserialize)]
+    struct Counted {
+        #[serde(default)]
+        transactions: Vec<IgnoredAny>,
+    }
+    let node = source.node();
+    let asked = node.ask("eth_getBlockByNumber", (U64::from(number), false));
+    let counted = asked
+        .await
+        .ok()
+        .and_then(|raw| serde_json::from_str::<Option<Counted>>(raw.get()).ok())
+        .flatten();
+    let count = counted.map_or(0, |counted| counted.transactions.len());
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Chooses the chunk size of an empty database by the chain's own block time and by how full its blocks
+/// are.
 async fn size_chunks(source: &Source, pool: &PgPool, head: &Tip) -> Result<(), IndexError> {
     if schema::edition(pool).await? == Edition::Plain {
         return Ok(());
     }
     let back = head.number().min(BLOCK_TIME_WINDOW);
     let earlier = head.number() - back;
-    let earlier = source.find_header(&format!("{earlier:#x}")).await?;
+    let earlier = source.find_header(&format!("{earlier:#x}")).await;
+    let earlier = earlier.ok().flatten();
     let seconds = earlier.map_or(0, |tip| head.timestamp().saturating_sub(tip.timestamp()));
     // blocks per chunk = span × blocks ÷ seconds; a chain without a past keeps the schema's default.
     let Some(blocks) = (CHUNK_SPAN.as_secs() * back).checked_div(seconds) else {
         return Ok(());
     };
     let blocks = blocks.clamp(*CHUNK_BLOCKS.start(), *CHUNK_BLOCKS.end());
+    let typical = [
+        head.number(),
+        head.number() - back / 2,
+        head.number() - back,
+    ];
+    let (mut sampled, mut transactions) = (0, 0);
+    for number in typical {
+        sampled += 1;
+        transactions += count_transactions(source, number).await;
+    }
+    let by_density = (CHUNK_TRANSACTIONS * sampled).checked_div(transactions);
+    let blocks = blocks.min(by_density.unwrap_or(u64::MAX).max(FEWEST_CHUNK_BLOCKS));
     schema::set_chunk_blocks(pool, blocks).await?;
     tracing::info!(
         chunk.blocks = blocks,
-        "chunk size follows the chain's block time"
+        "chunk size follows the chain's block time and density"
     );
     Ok(())
 }

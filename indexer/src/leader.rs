@@ -12,6 +12,11 @@ use std::time::Duration;
 /// Any constant will do: it only has to be the same in every version.
 const LOCK: i64 = 0x7461_6c6c_795f_6c64;
 
+/// A leader whose machine vanished says no goodbye: the server asks after 10 s of silence, and lets go of
+/// the lock after 25.
+const NOTICE_A_LOST_HOST: &str =
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+
 /// How often a standby asks for the lead.
 const STANDBY_POLL: Duration = Duration::from_millis(300);
 
@@ -29,6 +34,9 @@ impl Lead {
         let mut connection = pool.acquire().await?;
         // The lock lives in this session: it must never go back to the pool and serve others.
         connection.close_on_drop();
+        sqlx::raw_sql(NOTICE_A_LOST_HOST)
+            .execute(&mut *connection)
+            .await?;
         let mut waiting = false;
         loop {
             let held: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")

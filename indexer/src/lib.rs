@@ -3,6 +3,7 @@
 //! `nodes ──► Source ──► Verifier ──► Committer ──► Publisher ──► Redis`. Each stage is a file; the
 //! [`Follower`] decides what is fetched next and is the only caller of the committer.
 
+mod backfill;
 mod commit;
 mod config;
 mod error;
@@ -13,10 +14,12 @@ mod identity;
 mod leader;
 mod metrics;
 mod node;
+mod nodes;
 mod pipeline;
 mod progress;
 mod publish;
 mod reorg;
+mod repair;
 mod rollback;
 mod source;
 mod status;
@@ -25,16 +28,19 @@ mod tip;
 mod trouble;
 mod verifier;
 
+pub use backfill::BackfillLimits;
 pub use commit::{Commit, Committer, NodeFinality};
 pub use config::{ConfigError, IndexerConfig};
 pub use error::IndexError;
 pub use follower::Follower;
 pub use identity::database_name;
+pub use nodes::health::{NodeHealth, NodeState};
 pub use progress::ProgressStyle;
-pub use publish::Publisher;
+pub use publish::{PublishError, Publisher};
+pub use repair::{Repair, RepairError, Step};
 pub use rollback::rollback_to;
-pub use source::{Block, Source};
-pub use status::Status;
+pub use source::{Block, RawBlock, Source};
+pub use status::{HistoryProgress, Status};
 
 mod run;
 pub use run::Indexer;

@@ -1,6 +1,8 @@
 //! How far a catch-up is, for a person: a bar on a terminal, a line now and then elsewhere.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle as BarStyle};
+use indicatif::{
+    MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle as BarStyle,
+};
 use std::time::{Duration, Instant};
 
 /// Where progress is shown.
@@ -22,13 +24,13 @@ const LOG_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Progress {
     style: ProgressStyle,
+    bars: MultiProgress,
     run: Option<Run>,
 }
 
 #[derive(Debug)]
 struct Run {
-    from: u64,
-    to: u64,
+    what: &'static str,
     bar: ProgressBar,
     started: Instant,
     logged: Instant,
@@ -38,48 +40,58 @@ impl Progress {
     /// Progress shown in one of the two ways.
     #[must_use]
     pub fn new(style: ProgressStyle) -> Self {
-        Self { style, run: None }
+        let target = match style {
+            ProgressStyle::Bar => ProgressDrawTarget::stderr(),
+            ProgressStyle::Log => ProgressDrawTarget::hidden(),
+        };
+        Self {
+            style,
+            bars: MultiProgress::with_draw_target(target),
+            run: None,
+        }
     }
 
-    /// A catch-up over a range begins; short ones are not shown.
-    pub(crate) fn start(&mut self, from: u64, to: u64) {
+    /// Another one, shown below this one where both are bars.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            style: self.style,
+            bars: self.bars.clone(),
+            run: None,
+        }
+    }
+
+    /// Work on a range begins; short ones are not shown.
+    pub(crate) fn start(&mut self, what: &'static str, from: u64, to: u64) {
         let length = to - from + 1;
         if length < WORTH_SHOWING {
             self.run = None;
             return;
         }
-        let target = match self.style {
-            ProgressStyle::Bar => ProgressDrawTarget::stderr(),
-            ProgressStyle::Log => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(Some(length), target).with_style(bar_style());
-        tracing::info!(
-            block.from = from,
-            block.to = to,
-            blocks = length,
-            "catching up"
-        );
+        let bar = ProgressBar::new(length)
+            .with_style(bar_style())
+            .with_prefix(what);
+        let bar = self.bars.add(bar);
+        tracing::info!(block.from = from, block.to = to, blocks = length, "{what}");
         self.run = Some(Run {
-            from,
-            to,
+            what,
             bar,
             started: Instant::now(),
             logged: Instant::now(),
         });
     }
 
-    /// Everything up to a height is committed.
-    pub(crate) fn advanced(&mut self, number: u64) {
+    /// So many blocks of the range are committed.
+    pub(crate) fn done(&mut self, blocks: u64) {
         let style = self.style;
         let Some(run) = &mut self.run else { return };
-        run.bar.set_position(number.saturating_sub(run.from) + 1);
+        run.bar.set_position(blocks);
         if style == ProgressStyle::Log && run.logged.elapsed() >= LOG_EVERY {
             run.logged = Instant::now();
             run.log();
         }
     }
 
-    /// The catch-up is complete.
+    /// The range is complete.
     pub(crate) fn finish(&mut self) {
         if let Some(run) = self.run.take() {
             run.bar.finish_and_clear();
@@ -96,16 +108,15 @@ impl Run {
         let per_second = u128::from(done) * 1000 / elapsed;
         let left = u128::from(total.saturating_sub(done));
         tracing::info!(
-            "{percent} % ({done} of {total} blocks), {per_second} blocks/s, {lag} behind, ETA {eta} s",
-            lag = self.to.saturating_sub(self.from + done.saturating_sub(1)),
+            "{what}: {percent} % ({done} of {total} blocks), {per_second} blocks/s, {left} to go, ETA {eta} s",
+            what = self.what,
             eta = left.checked_div(per_second).unwrap_or(0),
         );
     }
 }
 
 fn bar_style() -> BarStyle {
-    let template =
-        "{bar:32} {percent:>3} % {pos}/{len} blocks, {rate} blocks/s, {lag} behind, ETA {eta}";
+    let template = "{prefix:>11} {bar:32} {percent:>3} % {pos}/{len} blocks, {rate} blocks/s, {left} to go, ETA {eta}";
     // The template is a constant: were it wrong, the default bar would do.
     BarStyle::with_template(template)
         .unwrap_or_else(|_| BarStyle::default_bar())
@@ -116,7 +127,7 @@ fn bar_style() -> BarStyle {
             },
         )
         .with_key(
-            "lag",
+            "left",
             |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                 let _ = write!(
                     out,

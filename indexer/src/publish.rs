@@ -261,6 +261,10 @@ impl Publisher {
         let Some(head) = Head::of(&snapshot.state).filter(|_| !waiting) else {
             return Ok(());
         };
+        // History that was filled in meanwhile is no loss of Redis'.
+        let moved = shown
+            .as_ref()
+            .is_some_and(|shown| shown.block == head.block);
         let same = shown.is_some_and(|shown| {
             let seq = shown.seq;
             shown
@@ -277,7 +281,7 @@ impl Publisher {
                 .arg(serde_json::to_string(&head)?)
                 .invoke_async(&mut self.redis)
                 .await?;
-            if restored {
+            if restored && !moved {
                 tracing::info!(
                     block.number = head.block.number,
                     "put the head back into Redis"

@@ -33,10 +33,11 @@ pub async fn rollback_to(pool: &PgPool, number: u64) -> Result<(u64, u64), Index
             head.saturating_sub(1),
         )));
     }
-    let hash = committer
-        .find_hash(number)
-        .await?
-        .ok_or(IndexError::Conflict)?;
+    let hash = committer.find_hash(number).await?.ok_or_else(|| {
+        IndexError::Halt(format!(
+            "--to {number} is a block that is not indexed yet: history is still being filled in"
+        ))
+    })?;
     let after = committer
         .commit(Commit {
             expected: &before,

@@ -1,6 +1,7 @@
 //! An indexer from start to end: checks, lead, follower, publisher, heartbeat.
 
 use crate::{
+    backfill::Backfill,
     commit::Committer,
     config::IndexerConfig,
     error::IndexError,
@@ -77,8 +78,9 @@ impl Indexer {
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), IndexError> {
         let _telemetry = self.telemetry.take().map(|(listener, metrics)| {
             let (status, database) = (self.status.clone(), self.config.database.clone());
+            let source = self.source.clone();
             AbortOnDropHandle::new(tokio::spawn(telemetry::serve(
-                listener, status, database, metrics,
+                listener, status, source, database, metrics,
             )))
         });
         loop {
@@ -123,6 +125,15 @@ impl Indexer {
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(publisher()?.run()));
         let _heartbeat =
             AbortOnDropHandle::new(tokio::spawn(beat(database.clone(), self.status.clone())));
+        let progress = Progress::new(self.progress);
+        let backfill = Backfill::new(
+            &self.config,
+            lead.token,
+            self.chain.clone(),
+            self.source.clone(),
+            self.status.clone(),
+            progress.beside(),
+        );
         let mut follower = Follower::new(
             self.source.clone(),
             committer,
@@ -130,10 +141,11 @@ impl Indexer {
             self.config.verify,
             self.config.until,
             self.status.clone(),
-            Progress::new(self.progress),
+            progress,
         );
         tokio::select! {
-            done = follower.run() => done?,
+            // The follower ends only where a last block was given; then the history is waited for.
+            done = self.follow(&mut follower, backfill) => done?,
             // It never ends by itself: an indexer that commits and says nothing must not go on.
             ended = &mut publishing => {
                 let reason = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
@@ -149,6 +161,31 @@ impl Indexer {
     }
 }
 
+impl Indexer {
+    /// Follows the head and fills in what is below it; ends only where a last block was given.
+    async fn follow(&self, follower: &mut Follower, backfill: Backfill) -> Result<(), IndexError> {
+        let complete = CancellationToken::new();
+        let live = async {
+            follower.run().await?;
+            // The head asked for is there; the node is still one whose silence must be noticed.
+            while !complete.is_cancelled() {
+                if let Ok(tip) = self.source.head().await {
+                    let last = self.config.until.unwrap_or(u64::MAX);
+                    self.status.node_answered(tip.number().min(last));
+                }
+                let _ = tokio::time::timeout(HEARTBEAT, complete.cancelled()).await;
+            }
+            Ok(())
+        };
+        let history = async {
+            backfill.run().await?;
+            complete.cancel();
+            Ok(())
+        };
+        tokio::try_join!(live, Box::pin(history)).map(|_| ())
+    }
+}
+
 /// Records a sign of life for as long as the indexer leads.
 async fn beat(database: PgPool, status: Arc<Status>) {
     loop {
@@ -158,9 +195,14 @@ async fn beat(database: PgPool, status: Arc<Status>) {
             .node_seen
             .is_some_and(|seen| seen.elapsed() < 2 * HEARTBEAT);
         let node_head = known.node_head.filter(|_| seen_lately);
-        if let Err(error) =
-            state::record_heartbeat(&database, node_head, known.problem.as_deref()).await
-        {
+        let history_problem = known.history.and_then(|history| history.problem);
+        let beat = state::record_heartbeat(
+            &database,
+            node_head,
+            known.problem.as_deref(),
+            history_problem.as_deref(),
+        );
+        if let Err(error) = beat.await {
             tracing::debug!(%error, "heartbeat not written");
         }
         tokio::time::sleep(HEARTBEAT).await;

@@ -22,6 +22,50 @@ pub struct Known {
     pub problem: Option<String>,
     /// Whether this process leads.
     pub leads: bool,
+    /// What is missing below the head; `None` while nobody has looked.
+    pub history: Option<HistoryProgress>,
+}
+
+/// How far the history below the head is.
+#[derive(Clone, Debug)]
+pub struct HistoryProgress {
+    /// Blocks that are not there yet.
+    pub missing_blocks: u64,
+    /// Blocks that were filled in since the start.
+    pub filled_blocks: u64,
+    /// When filling in began.
+    pub since: Instant,
+    /// What holds it up, in one sentence.
+    pub problem: Option<String>,
+}
+
+impl Default for HistoryProgress {
+    fn default() -> Self {
+        Self {
+            missing_blocks: 0,
+            filled_blocks: 0,
+            since: Instant::now(),
+            problem: None,
+        }
+    }
+}
+
+impl HistoryProgress {
+    /// Blocks filled in a second, on average.
+    #[must_use]
+    pub fn blocks_per_second(&self) -> u64 {
+        let elapsed = self.since.elapsed().as_millis().max(1);
+        u64::try_from(u128::from(self.filled_blocks) * 1000 / elapsed).unwrap_or(u64::MAX)
+    }
+
+    /// Seconds until it is complete at that pace.
+    #[must_use]
+    pub fn eta_seconds(&self) -> Option<u64> {
+        match self.missing_blocks {
+            0 => Some(0),
+            missing => missing.checked_div(self.blocks_per_second()),
+        }
+    }
 }
 
 /// What the indexer knows about itself.
@@ -35,8 +79,12 @@ impl Status {
         self.lock().clone()
     }
 
+    /// Whether this process leads; what was known of work under the last lead is forgotten.
     pub(crate) fn set_leads(&self, leads: bool) {
-        self.lock().leads = leads;
+        let mut known = self.lock();
+        known.leads = leads;
+        known.problem = None;
+        known.history = None;
     }
 
     pub(crate) fn set_problem(&self, problem: Option<String>) {
@@ -62,6 +110,42 @@ impl Status {
             metrics::level("indexer_finalized_number", finalized);
         }
         set_lag(&known);
+    }
+
+    /// So many blocks are missing below the head.
+    pub(crate) fn history_lacks(&self, missing_blocks: u64) {
+        let mut known = self.lock();
+        let history = known.history.get_or_insert_default();
+        history.missing_blocks = missing_blocks;
+        if missing_blocks == 0 {
+            history.problem = None;
+        }
+        metrics::level("indexer_backfill_missing_blocks", missing_blocks);
+    }
+
+    /// So many of them were committed.
+    pub(crate) fn history_filled(&self, blocks: u64) {
+        let mut known = self.lock();
+        let history = known.history.get_or_insert_default();
+        history.missing_blocks = history.missing_blocks.saturating_sub(blocks);
+        history.filled_blocks += blocks;
+        metrics::level("indexer_backfill_missing_blocks", history.missing_blocks);
+        if history.problem.take().is_some() {
+            tracing::info!("history: going on");
+        }
+    }
+
+    /// What holds the history up is said once, until something of it is committed; live indexing goes on.
+    pub(crate) fn history_is_held_up(&self, problem: &str) {
+        let mut known = self.lock();
+        let history = known.history.get_or_insert_default();
+        // Blocks and seconds change from one try to the next; what is wrong does not.
+        let words = |text: &str| text.replace(|c: char| c.is_ascii_hexdigit(), "");
+        let said = history.problem.as_deref().map(words);
+        if said != Some(words(problem)) {
+            tracing::warn!("history: {problem}");
+        }
+        history.problem = Some(problem.to_owned());
     }
 
     /// Brings the gauges up to now: the head grows older whether anything happens or not.

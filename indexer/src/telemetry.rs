@@ -1,6 +1,6 @@
 //! Health and metrics of an indexer that runs alone.
 
-use crate::{error::IndexError, metrics, status::Status};
+use crate::{error::IndexError, metrics, source::Source, status::Status};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(1);
 
 struct Telemetry {
     status: Arc<Status>,
+    source: Arc<Source>,
     database: PgPool,
     metrics: PrometheusHandle,
 }
@@ -37,11 +38,13 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, IndexError>
 pub(crate) async fn serve(
     listener: TcpListener,
     status: Arc<Status>,
+    source: Arc<Source>,
     database: PgPool,
     metrics: PrometheusHandle,
 ) {
     let telemetry = Arc::new(Telemetry {
         status,
+        source,
         database,
         metrics,
     });
@@ -87,6 +90,19 @@ async fn health(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, Json<Va
             problems.push(format!("{lag} blocks behind the node's head"));
         }
     }
+    let history = known.history.as_ref().map(|history| {
+        problems.extend(
+            history
+                .problem
+                .as_ref()
+                .map(|problem| format!("history: {problem}")),
+        );
+        json!({
+            "missing_blocks": history.missing_blocks,
+            "blocks_per_second": history.blocks_per_second(),
+            "eta_seconds": history.eta_seconds(),
+        })
+    });
     let (code, status) = match (database, problems.is_empty()) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "down"),
         (true, false) => (StatusCode::OK, "degraded"),
@@ -99,6 +115,8 @@ async fn health(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, Json<Va
         "head": known.head,
         "node_head": known.node_head,
         "lag_blocks": known.lag_blocks(),
+        "history": history,
+        "nodes": telemetry.source.nodes_health(),
         "version": env!("CARGO_PKG_VERSION"),
     });
     (code, Json(body))

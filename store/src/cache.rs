@@ -25,11 +25,14 @@ pub struct Head {
     pub safe: Option<u64>,
     /// Highest final block.
     pub finalized: Option<u64>,
-    /// Number of reorgs so far.
+    /// Rises with every reorg and every repair.
     pub epoch: u64,
     /// The last reorg that undid what was final.
     #[serde(default)]
     pub final_epoch: u64,
+    /// Rises whenever blocks below the head are filled in.
+    #[serde(default)]
+    pub history_epoch: u64,
 }
 
 impl Head {
@@ -44,6 +47,7 @@ impl Head {
             finalized: state.finalized,
             epoch: state.fork_epoch,
             final_epoch: state.final_epoch,
+            history_epoch: state.history_epoch,
         })
     }
 }
@@ -61,6 +65,8 @@ pub enum Validity {
         epoch: u64,
         /// Height of the head.
         number: u64,
+        /// How much of the history was there: more than was published is as good.
+        history: u64,
     },
 }
 
@@ -81,6 +87,7 @@ impl Validity {
         Self::Head {
             epoch: state.fork_epoch,
             number: state.head.map_or(0, |head| head.number),
+            history: state.history_epoch,
         }
     }
 
@@ -90,7 +97,13 @@ impl Validity {
         match self {
             Self::Final(epoch) => epoch == head.final_epoch,
             Self::Epoch(epoch) => epoch == head.epoch,
-            Self::Head { epoch, number } => epoch == head.epoch && number == head.block.number,
+            Self::Head {
+                epoch,
+                number,
+                history,
+            } => {
+                epoch == head.epoch && number == head.block.number && history >= head.history_epoch
+            }
         }
     }
 }
@@ -124,7 +137,11 @@ impl Entry {
         let validity = match self.validity {
             Validity::Final(epoch) => format!("f{epoch}"),
             Validity::Epoch(epoch) => format!("e{epoch}"),
-            Validity::Head { epoch, number } => format!("h{epoch}:{number}"),
+            Validity::Head {
+                epoch,
+                number,
+                history,
+            } => format!("h{epoch}:{number}:{history}"),
         };
         let subject = match self.subject {
             Subject::Many => "-".to_owned(),
@@ -143,10 +160,11 @@ impl Entry {
             ("f", epoch) => Validity::Final(epoch.parse().ok()?),
             ("e", epoch) => Validity::Epoch(epoch.parse().ok()?),
             ("h", head) => {
-                let (epoch, number) = head.split_once(':')?;
+                let mut parts = head.splitn(3, ':').map(|part| part.parse().ok());
                 Validity::Head {
-                    epoch: epoch.parse().ok()?,
-                    number: number.parse().ok()?,
+                    epoch: parts.next()??,
+                    number: parts.next()??,
+                    history: parts.next()??,
                 }
             }
             _ => return None,
@@ -246,6 +264,7 @@ mod tests {
             finalized: None,
             epoch,
             final_epoch: 0,
+            history_epoch: 5,
         }
     }
 
@@ -257,6 +276,7 @@ mod tests {
             Validity::Head {
                 epoch: 7,
                 number: 9,
+                history: 2,
             },
         ] {
             for subject in [Subject::Many, Subject::Block(9), Subject::Orphaned] {
@@ -288,9 +308,25 @@ mod tests {
         let at_head = Validity::Head {
             epoch: 2,
             number: 10,
+            history: 5,
         };
         assert!(at_head.holds(&head(2, 10)));
         assert!(!at_head.holds(&head(2, 11)));
         assert!(!at_head.holds(&head(3, 10)));
+    }
+
+    #[test]
+    fn history_that_is_filled_in_ends_lists_that_lack_it() {
+        let list = |history| Validity::Head {
+            epoch: 2,
+            number: 10,
+            history,
+        };
+        assert!(!list(4).holds(&head(2, 10)));
+        assert!(list(5).holds(&head(2, 10)));
+        assert!(
+            list(6).holds(&head(2, 10)),
+            "it knows more than was published"
+        );
     }
 }

@@ -4,6 +4,8 @@
 pub mod answer;
 pub mod audit;
 pub mod cache;
+pub mod chunks;
+pub mod coverage;
 pub mod event;
 mod numeric;
 mod pg;

@@ -9,6 +9,6 @@ mod value;
 mod write;
 
 pub(crate) use row::table;
-pub use row::{CopyBuffer, TableRow, column};
+pub use row::{CopyBuffer, CopyRows, TableRow, column};
 pub use value::{Json, PgType, PgValue, RowError, Timestamp};
-pub(crate) use write::write;
+pub(crate) use write::{copy_all, write, write_orphaned};

@@ -5,13 +5,15 @@
 
 mod activity;
 mod block;
+mod encoded;
 mod transaction;
 
 pub use activity::{ActivityRow, Role};
 pub use block::{BlockLookupRow, BlockRow, BlockStatsRow, WithdrawalRow};
+pub use encoded::{CopyBatch, EncodedRows};
 pub use transaction::{LogRow, TransactionRow, TxLookupRow};
 
-use crate::pg::write;
+use crate::pg::{write, write_orphaned};
 use alloy::primitives::B256;
 use chain::ProvenBlock;
 use sqlx::postgres::PgConnection;
@@ -91,6 +93,18 @@ impl RowBatch {
         write(connection, &self.stats).await?;
         write(connection, &self.block_lookup).await?;
         write(connection, &self.tx_lookup).await
+    }
+
+    /// Writes the rows of blocks that a reorg dropped; these have no lookups and no statistics.
+    pub async fn write_orphaned(
+        &self,
+        connection: &mut PgConnection,
+        reorg: i64,
+    ) -> Result<(), sqlx::Error> {
+        write_orphaned(connection, reorg, &self.blocks).await?;
+        write_orphaned(connection, reorg, &self.withdrawals).await?;
+        write_orphaned(connection, reorg, &self.transactions).await?;
+        write_orphaned(connection, reorg, &self.logs).await
     }
 
     /// How many rows all tables get.

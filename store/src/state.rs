@@ -38,6 +38,15 @@ pub struct Chain {
     pub instance: String,
 }
 
+impl Chain {
+    /// The block that live indexing begins with: the newest final one at first start, so that there is
+    /// a head from the first moment on; history below it is filled in beside.
+    #[must_use]
+    pub fn first_live(&self) -> u64 {
+        self.live_from.saturating_sub(1).max(self.start_block)
+    }
+}
+
 /// The row of `chain`, when there is one.
 pub async fn find_chain(db: impl PgExecutor<'_>) -> Result<Option<Chain>, sqlx::Error> {
     let row = sqlx::query(
@@ -96,6 +105,15 @@ pub async fn set_finality_profile(
     Ok(())
 }
 
+/// Makes the index begin at a lower block; what is missing then is history to be filled in.
+pub async fn lower_start(db: impl PgExecutor<'_>, start_block: u64) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE chain SET start_block = least(start_block, $1)")
+        .bind(height(start_block)?)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// A height as the database's signed integer.
 pub fn height(number: u64) -> Result<i64, sqlx::Error> {
     i64::try_from(number).map_err(|error| sqlx::Error::Encode(Box::new(error)))
@@ -114,10 +132,12 @@ pub struct ChainState {
     pub finalized: Option<u64>,
     /// Canonical transactions in the database.
     pub tx_count: u64,
-    /// Number of reorgs so far.
+    /// Rises with every reorg and every repair.
     pub fork_epoch: u64,
     /// The last reorg that undid what was final; 0 when none did.
     pub final_epoch: u64,
+    /// Rises whenever blocks below the head are filled in.
+    pub history_epoch: u64,
     /// The indexer that leads.
     pub leader_token: i64,
 }
@@ -142,6 +162,7 @@ impl ChainState {
             tx_count: column(row, "tx_count")?,
             fork_epoch: column(row, "fork_epoch")?,
             final_epoch: column(row, "final_epoch")?,
+            history_epoch: column(row, "history_epoch")?,
             leader_token: row.try_get("leader_token")?,
         })
     }
@@ -170,7 +191,7 @@ pub async fn update_state(db: impl PgExecutor<'_>, state: &ChainState) -> Result
     sqlx::query(
         "UPDATE chain_state SET head_number = $1, head_hash = $2, head_timestamp = $3,
                 safe_number = $4, finalized_number = $5, fork_epoch = $6, tx_count = $7,
-                final_epoch = $8, updated_at = now()",
+                final_epoch = $8, history_epoch = $9, updated_at = now()",
     )
     .bind(number)
     .bind(state.head.as_ref().map(|head| head.hash.as_slice()))
@@ -180,6 +201,7 @@ pub async fn update_state(db: impl PgExecutor<'_>, state: &ChainState) -> Result
     .bind(height(state.fork_epoch)?)
     .bind(height(state.tx_count)?)
     .bind(height(state.final_epoch)?)
+    .bind(height(state.history_epoch)?)
     .execute(db)
     .await?;
     Ok(())
@@ -196,6 +218,8 @@ pub struct IndexerStatus {
     pub heartbeat_seconds: Option<f64>,
     /// Why it cannot go on.
     pub problem: Option<String>,
+    /// What holds up the blocks below the head that are still to be filled in.
+    pub history_problem: Option<String>,
     /// Age of the oldest event that was committed and not published, in seconds.
     pub unpublished_seconds: Option<f64>,
 }
@@ -203,7 +227,7 @@ pub struct IndexerStatus {
 /// Reads what the indexer saw last.
 pub async fn get_indexer_status(db: impl PgExecutor<'_>) -> Result<IndexerStatus, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT node_head, problem,
+        "SELECT node_head, problem, history_problem,
                 (SELECT extract(epoch FROM clock_timestamp() - min(created_at))::float8
                  FROM outbox) AS unpublished,
                 extract(epoch FROM clock_timestamp() - node_seen_at)::float8 AS node_seen,
@@ -217,6 +241,7 @@ pub async fn get_indexer_status(db: impl PgExecutor<'_>) -> Result<IndexerStatus
         node_seen_seconds: row.try_get("node_seen")?,
         heartbeat_seconds: row.try_get("heartbeat")?,
         problem: column(&row, "problem")?,
+        history_problem: column(&row, "history_problem")?,
         unpublished_seconds: row.try_get("unpublished")?,
     })
 }
@@ -226,14 +251,16 @@ pub async fn record_heartbeat(
     db: impl PgExecutor<'_>,
     node_head: Option<u64>,
     problem: Option<&str>,
+    history_problem: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE indexer_status SET heartbeat_at = clock_timestamp(), problem = $2,
+        "UPDATE indexer_status SET heartbeat_at = clock_timestamp(), problem = $2, history_problem = $3,
                 node_head = coalesce($1, node_head),
                 node_seen_at = CASE WHEN $1::bigint IS NULL THEN node_seen_at ELSE clock_timestamp() END",
     )
     .bind(node_head.map(height).transpose()?)
     .bind(problem)
+    .bind(history_problem)
     .execute(db)
     .await?;
     Ok(())

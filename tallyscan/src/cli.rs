@@ -3,7 +3,8 @@
 
 use chain::{FinalityProfile, VerifyLevel};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf};
+use indexer::BackfillLimits;
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 use store::schema::TimescaleMode;
 
 /// Scan a chain, tally the books: a verified, reorg-safe indexer and explorer API for one EVM chain.
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Migrate(DatabaseArgs),
     /// Check everything: services, schema, and that the data is complete and proves itself.
     Doctor(DoctorArgs),
+    /// Change how much a running backfill may take.
+    Tune(TuneArgs),
     /// Go back to a block by hand, after a halt; what is above is kept as orphaned.
     Rollback(RollbackArgs),
 }
@@ -55,8 +58,13 @@ pub(crate) struct DatabaseArgs {
 /// How the chain is followed; the same for `index` and `up`.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct FollowArgs {
-    /// First block to index [default: 0]; fixed once a database was begun.
-    #[arg(long, env = "CHAIN_START_BLOCK", value_name = "NUMBER")]
+    /// First block to index [default: 0]; a later start may give a lower one, never a higher one.
+    #[arg(
+        long,
+        visible_alias = "from",
+        env = "CHAIN_START_BLOCK",
+        value_name = "NUMBER"
+    )]
     pub start_block: Option<u64>,
     /// How blocks become final: tags, instant or depth:N [default: found out at the node].
     #[arg(long, env = "FINALITY", value_name = "PROFILE")]
@@ -64,6 +72,24 @@ pub(crate) struct FollowArgs {
     /// What is proven before it is kept: full, roots (senders only at the head), links or off.
     #[arg(long, env = "VERIFY", default_value = "full", value_name = "LEVEL")]
     pub verify: VerifyLevel,
+    /// Connections that write history at the same time; see also `tallyscan tune`.
+    #[arg(
+        long,
+        env = "BACKFILL_WORKERS",
+        default_value_t = BackfillLimits::default().workers,
+        value_parser = clap::value_parser!(u32).range(1..=64),
+        value_name = "COUNT"
+    )]
+    pub backfill_workers: u32,
+    /// MiB of replies that are fetched and not yet written, at most.
+    #[arg(
+        long,
+        env = "BACKFILL_BUDGET_MB",
+        default_value_t = BackfillLimits::default().budget_bytes >> 20,
+        value_parser = clap::value_parser!(u64).range(8..=65_536),
+        value_name = "MIB"
+    )]
+    pub backfill_budget_mb: u64,
 }
 
 #[derive(Debug, Args)]
@@ -78,8 +104,8 @@ pub(crate) struct IndexArgs {
     pub redis_url: String,
     #[command(flatten)]
     pub follow: FollowArgs,
-    /// Index up to this block, then end.
-    #[arg(long, value_name = "NUMBER")]
+    /// Index up to this block, and end when everything up to it is there.
+    #[arg(long, visible_alias = "to", value_name = "NUMBER")]
     pub until: Option<u64>,
     /// Where the indexer's own /health and /metrics are served.
     #[arg(
@@ -138,10 +164,11 @@ pub(crate) struct UpArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = DOCTOR_HELP)]
 pub(crate) struct DoctorArgs {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
     pub database_url: String,
-    /// Check Redis too.
+    /// Check Redis too; after a repair, publish what changed at once instead of leaving it to the indexer.
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<String>,
     /// First block to check [default: the first indexed one].
@@ -150,9 +177,51 @@ pub(crate) struct DoctorArgs {
     /// Last block to check [default: the head].
     #[arg(long, value_name = "NUMBER")]
     pub to: Option<u64>,
+    /// How many connections read and how many cores prove [default: the machine's cores].
+    #[arg(long, value_name = "NUMBER")]
+    pub jobs: Option<NonZeroUsize>,
     /// Print the certificate as JSON.
     #[arg(long)]
     pub json: bool,
+    /// Put right what differs, then check again.
+    #[arg(long)]
+    pub repair: bool,
+    /// Only say what a repair would do.
+    #[arg(long, requires = "repair")]
+    pub dry_run: bool,
+    /// Nodes to fetch damaged blocks from, for --repair.
+    #[arg(long, env = "RPC_URL", hide_env_values = true, value_name = "URLS")]
+    pub rpc_url: Option<String>,
+}
+
+/// What the options alone do not tell.
+const DOCTOR_HELP: &str = "\
+Every block of the range is put back together from its rows and proven against its own header: hash, \
+parent, transactions, senders, withdrawals, receipts, logs, blooms. Lookups, wallet activity and \
+statistics are computed again and compared. A check of the whole chain, which is the default, also \
+proves the blocks that reorgs dropped and compares coverage, state and waiting events. It reads one \
+snapshot: an indexer may go on meanwhile.
+
+A repair rewrites the damaged blocks and nothing else, and may run beside an indexer. Blocks that still \
+prove themselves are computed again from their own rows. Others are fetched from RPC_URL, proven in \
+full, and refused unless they are the very blocks that the chain above them names. What reorgs dropped \
+cannot be fetched again.
+
+Exit code: 0 complete and without a difference, 1 gaps or differences, 2 it could not begin.";
+
+#[derive(Debug, Args)]
+pub(crate) struct TuneArgs {
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
+    pub database_url: String,
+    /// Go back to what the indexer was started with, before anything given here.
+    #[arg(long)]
+    pub reset: bool,
+    /// Connections that write history at the same time; 0 pauses it [default: as it is].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=64), value_name = "COUNT")]
+    pub backfill_workers: Option<u32>,
+    /// MiB of replies that are fetched and not yet written [default: as it is].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(8..=65_536), value_name = "MIB")]
+    pub backfill_budget_mb: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -2,16 +2,20 @@
 
 use crate::{
     Failure,
-    cli::{FollowArgs, IndexArgs, RollbackArgs},
+    cli::{FollowArgs, IndexArgs, RollbackArgs, TuneArgs},
     connect, shutdown,
 };
-use indexer::{IndexError, Indexer, IndexerConfig, ProgressStyle};
+use indexer::{BackfillLimits, IndexError, Indexer, IndexerConfig, ProgressStyle};
 use sqlx::PgPool;
 use std::{io::IsTerminal as _, net::SocketAddr};
-use store::schema;
+use store::{
+    coverage::{self, BackfillSettings},
+    schema,
+};
 
-/// Connections of an indexer: the lead, the committer, two publisher reads, heartbeat, health.
-pub(crate) const CONNECTIONS: u32 = 8;
+/// Most connections of an indexer: the lead, the committer, two publisher reads, heartbeat, health and
+/// backfill limits, and as many writers of history as an operator may ask for. Made when needed.
+pub(crate) const CONNECTIONS: u32 = 8 + 64;
 
 /// Follows a node until it is stopped.
 pub(crate) async fn run(args: IndexArgs) -> Result<(), Failure> {
@@ -34,9 +38,15 @@ pub(crate) async fn run(args: IndexArgs) -> Result<(), Failure> {
         () = shutdown.cancelled() => return Ok(()),
     };
     indexer
-        .run(shutdown)
+        .run(shutdown.clone())
         .await
-        .map_err(|error| Failure::Failed(error.to_string()))
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    match args.until {
+        Some(until) if shutdown.is_cancelled() => Err(Failure::Failed(format!(
+            "stopped before everything up to block {until} was there; the next start goes on"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// An indexer's configuration from what `index` and `up` have in common.
@@ -57,6 +67,10 @@ pub(crate) fn config(
         verify: follow.verify,
         listen,
         until,
+        backfill: BackfillLimits {
+            workers: follow.backfill_workers,
+            budget_bytes: follow.backfill_budget_mb << 20,
+        },
     }
 }
 
@@ -67,6 +81,32 @@ fn progress_style() -> ProgressStyle {
     } else {
         ProgressStyle::Log
     }
+}
+
+/// Tells a running backfill how much it may take.
+pub(crate) async fn tune(args: TuneArgs) -> Result<(), Failure> {
+    let pool = connect::database("DATABASE_URL", &args.database_url, 1).await?;
+    schema::check(&pool).await?;
+    let before = if args.reset {
+        BackfillSettings::default()
+    } else {
+        coverage::get_backfill_settings(&pool).await?
+    };
+    let settings = BackfillSettings {
+        workers: args.backfill_workers.or(before.workers),
+        budget_bytes: args
+            .backfill_budget_mb
+            .map(|mib| mib << 20)
+            .or(before.budget_bytes),
+    };
+    coverage::set_backfill_settings(&pool, settings).await?;
+    let given = |value: Option<String>| value.unwrap_or_else(|| "as started".to_owned());
+    println!(
+        "backfill: {} writers, {} MiB on the way; a running indexer follows within seconds",
+        given(settings.workers.map(|workers| workers.to_string())),
+        given(settings.budget_bytes.map(|bytes| (bytes >> 20).to_string())),
+    );
+    Ok(())
 }
 
 /// Goes back to a block by hand.

@@ -53,6 +53,7 @@ async fn main() -> ExitCode {
         cli::Command::Serve(args) => serve::run(args).await,
         cli::Command::Migrate(args) => migrate::run(args).await,
         cli::Command::Doctor(args) => doctor::run(args).await,
+        cli::Command::Tune(args) => index::tune(args).await,
         cli::Command::Rollback(args) => index::roll_back(args).await,
     };
     match ended {

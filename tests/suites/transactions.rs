@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgPoolOptions;
 use std::time::Duration;
-use store::{read::Snapshot, transaction::begin};
+use store::{read::Snapshot, transaction::WriteConnection};
 use tallyscan_tests::Database;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,12 +30,16 @@ async fn a_reader_that_gives_up_at_any_moment_leaves_no_transaction_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_dropped_changes_nothing() {
     let database = Database::create().await;
-    let mut transaction = begin(&database.pool, "BEGIN").await.expect("a transaction");
+    let mut writing = WriteConnection::acquire(&database.pool)
+        .await
+        .expect("a connection");
+    let mut transaction = writing.begin().await.expect("a transaction");
     sqlx::query("DELETE FROM chain_state")
         .execute(&mut *transaction)
         .await
         .expect("a change");
     drop(transaction);
+    drop(writing);
     let state = store::state::get_state(&database.pool).await;
     assert!(state.expect("the state is still there").head.is_none());
 }

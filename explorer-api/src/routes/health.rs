@@ -18,6 +18,7 @@ use std::{
 };
 use store::{
     cache::Head,
+    coverage::{History, get_history},
     state::{ChainState, IndexerStatus, find_chain, get_indexer_status, get_state},
 };
 
@@ -42,6 +43,8 @@ struct Health {
     lag_blocks: Option<u64>,
     /// Age of our head while the node has a newer one, else 0.
     lag_seconds: Option<u64>,
+    /// What is missing below the head; none before the first commit.
+    history: Option<History>,
     components: Components,
     version: &'static str,
 }
@@ -84,6 +87,7 @@ enum Indexer {
 struct Records {
     indexed: bool,
     state: ChainState,
+    history: Option<History>,
     indexer: IndexerStatus,
 }
 
@@ -148,6 +152,7 @@ impl Health {
             node_head,
             lag_blocks,
             lag_seconds,
+            history: records.and_then(|records| records.history),
             components: Components {
                 database: match database {
                     Database::Down => Component::Down,
@@ -199,6 +204,9 @@ fn judge_indexer(records: &Records, limit: Duration, problems: &mut Vec<String>)
             "What was committed {seconds:.0} s ago is not published yet: answers from Redis are older."
         ));
     }
+    if let Some(problem) = &status.history_problem {
+        problems.push(format!("The history below the head is held up: {problem}"));
+    }
     match &status.problem {
         Some(problem) => {
             problems.push(format!("The indexer cannot go on: {problem}"));
@@ -216,6 +224,7 @@ async fn read_records(api: &Api) -> Result<Records, sqlx::Error> {
     Ok(Records {
         indexed: chain.is_some(),
         state: get_state(&mut *connection).await?,
+        history: get_history(&mut *connection).await?,
         indexer: get_indexer_status(&mut *connection).await?,
     })
 }

@@ -21,13 +21,16 @@ fn records() -> Records {
             tx_count: 0,
             fork_epoch: 0,
             final_epoch: 0,
+            history_epoch: 0,
             leader_token: 0,
         },
+        history: None,
         indexer: IndexerStatus {
             node_head: Some(100),
             node_seen_seconds: Some(1.0),
             heartbeat_seconds: Some(1.0),
             problem: None,
+            history_problem: None,
             unpublished_seconds: None,
         },
     }

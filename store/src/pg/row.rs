@@ -78,30 +78,55 @@ macro_rules! table {
 }
 pub(crate) use table;
 
-/// Rows of one table in COPY's binary format.
+/// Rows of one table in COPY's binary format, without the frame around them: several make one COPY.
+#[derive(Debug, Default)]
+pub struct CopyRows {
+    pub(super) bytes: Vec<u8>,
+}
+
+impl CopyRows {
+    /// Encodes all rows.
+    pub fn of<R: TableRow>(rows: &[R]) -> Result<Self, RowError> {
+        let mut buffer = CopyBuffer { bytes: Vec::new() };
+        buffer.rows(rows)?;
+        Ok(Self {
+            bytes: buffer.bytes,
+        })
+    }
+}
+
+/// Bytes in Postgres' binary format: a COPY of its own, an array, or a row.
 #[derive(Debug)]
 pub struct CopyBuffer {
     pub(super) bytes: Vec<u8>,
 }
 
 /// Signature, flags and header extension length of a binary COPY.
-const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What ends a binary COPY: a row of −1 columns.
+pub(super) const COPY_TRAILER: [u8; 2] = (-1i16).to_be_bytes();
 
 impl CopyBuffer {
-    /// Encodes all rows.
+    /// Encodes all rows as a whole COPY.
     pub fn of<R: TableRow>(rows: &[R]) -> Result<Self, RowError> {
         let mut buffer = Self {
             bytes: COPY_HEADER.to_vec(),
         };
+        buffer.rows(rows)?;
+        buffer.bytes.extend_from_slice(&COPY_TRAILER);
+        Ok(buffer)
+    }
+
+    fn rows<R: TableRow>(&mut self, rows: &[R]) -> Result<(), RowError> {
         let columns = i16::try_from(R::COLUMNS.len())
             .map_err(|_| RowError::Decode("fewer columns"))?
             .to_be_bytes();
         for row in rows {
-            buffer.bytes.extend_from_slice(&columns);
-            row.encode(&mut buffer)?;
+            self.bytes.extend_from_slice(&columns);
+            row.encode(self)?;
         }
-        buffer.bytes.extend_from_slice(&(-1i16).to_be_bytes());
-        Ok(buffer)
+        Ok(())
     }
 
     /// The head of a one-dimensional array: dimensions, null flag, element type, length, lower bound.

@@ -1,7 +1,7 @@
 //! Rows into their table: by INSERT from arrays when they are few, by binary COPY when they are many.
 
 use super::{
-    row::{CopyBuffer, TableRow},
+    row::{COPY_HEADER, COPY_TRAILER, CopyBuffer, CopyRows, TableRow},
     value::{BYTEA, PgType, RowError},
 };
 use sqlx::{
@@ -29,29 +29,70 @@ pub(crate) async fn write<R: TableRow>(
     if rows.is_empty() {
         Ok(())
     } else if rows.len() < COPY_FROM_ROWS {
-        insert(connection, rows).await
+        insert(connection, R::TABLE, None, rows).await
     } else {
         copy(connection, rows).await
     }
 }
 
+/// Writes rows to the table of what reorgs dropped.
+pub(crate) async fn write_orphaned<R: TableRow>(
+    connection: &mut PgConnection,
+    reorg: i64,
+    rows: &[R],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let table = format!("orphaned_{}", R::TABLE);
+    insert(connection, &table, Some(reorg), rows).await
+}
+
 async fn copy<R: TableRow>(connection: &mut PgConnection, rows: &[R]) -> Result<(), sqlx::Error> {
-    let buffer = CopyBuffer::of(rows)?;
+    copy_all::<R>(connection, &[CopyRows::of(rows)?]).await
+}
+
+/// Writes rows that are encoded already by one COPY; nothing is sent for no rows.
+pub(crate) async fn copy_all<R: TableRow>(
+    connection: &mut PgConnection,
+    parts: &[CopyRows],
+) -> Result<(), sqlx::Error> {
+    if parts.iter().all(|part| part.bytes.is_empty()) {
+        return Ok(());
+    }
     let statement = format!(
         "COPY {} ({}) FROM STDIN (FORMAT binary)",
         R::TABLE,
         quoted::<R>()
     );
     let mut copy = connection.copy_in_raw(&statement).await?;
-    for chunk in buffer.bytes.chunks(COPY_CHUNK) {
-        copy.send(chunk).await?;
+    // Frame and rows go in messages of one size: a short one in between would wait for the server.
+    let mut message = Vec::with_capacity(COPY_CHUNK);
+    let frame = |bytes| std::iter::once(bytes);
+    let rows = parts.iter().map(|part| part.bytes.as_slice());
+    for mut bytes in frame(COPY_HEADER).chain(rows).chain(frame(&COPY_TRAILER)) {
+        while !bytes.is_empty() {
+            let (fits, rest) = bytes.split_at(bytes.len().min(COPY_CHUNK - message.len()));
+            message.extend_from_slice(fits);
+            bytes = rest;
+            if message.len() == COPY_CHUNK {
+                copy.send(message.as_slice()).await?;
+                message.clear();
+            }
+        }
     }
+    copy.send(message.as_slice()).await?;
     copy.finish().await?;
     Ok(())
 }
 
-/// One `INSERT … SELECT FROM UNNEST`, an array for each column.
-async fn insert<R: TableRow>(connection: &mut PgConnection, rows: &[R]) -> Result<(), sqlx::Error> {
+/// One `INSERT … SELECT FROM UNNEST`, an array for each column; the reorg is the same for all rows.
+async fn insert<R: TableRow>(
+    connection: &mut PgConnection,
+    table: &str,
+    reorg: Option<i64>,
+    rows: &[R],
+) -> Result<(), sqlx::Error> {
     let length = i32::try_from(rows.len()).map_err(|_| RowError::Decode("fewer rows"))?;
     let mut columns: Vec<CopyBuffer> = R::TYPES
         .iter()
@@ -69,9 +110,11 @@ async fn insert<R: TableRow>(connection: &mut PgConnection, rows: &[R]) -> Resul
         });
     }
     let names: Vec<String> = (1..=R::TYPES.len()).map(|n| format!("c{n}")).collect();
+    let (name, value) = reorg.map_or_else(Default::default, |reorg| {
+        ("reorg_id, ".to_owned(), format!("{reorg}, "))
+    });
     let statement = format!(
-        "INSERT INTO {} ({}) SELECT {} FROM unnest({}) AS t({})",
-        R::TABLE,
+        "INSERT INTO {table} ({name}{}) SELECT {value}{} FROM unnest({}) AS t({})",
         quoted::<R>(),
         values.join(", "),
         arrays.join(", "),
