@@ -1,6 +1,9 @@
 //! A door in front of a server, to take it away and to bring it back at the same address.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -12,6 +15,7 @@ use url::Url;
 /// Forwards connections while it is open; while it is closed it cuts them off at once.
 pub struct Gate {
     port: u16,
+    target: Arc<AtomicU16>,
     open: Arc<watch::Sender<bool>>,
     task: JoinHandle<()>,
 }
@@ -29,15 +33,22 @@ impl Gate {
         let port = listener.local_addr().expect("an address").port();
         let open = Arc::new(watch::Sender::new(open));
         let state = open.clone();
+        let target = Arc::new(AtomicU16::new(target));
+        let behind = target.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let open = state.subscribe();
                 if *open.borrow() {
-                    tokio::spawn(forward(client, target, open));
+                    tokio::spawn(forward(client, behind.load(Ordering::Relaxed), open));
                 }
             }
         });
-        Self { port, open, task }
+        Self {
+            port,
+            target,
+            open,
+            task,
+        }
     }
 
     /// A URL of the server with the gate's address in it.
@@ -46,6 +57,11 @@ impl Gate {
         let mut url = Url::parse(server_url).expect("a URL");
         url.set_port(Some(self.port)).expect("a URL with a port");
         url.into()
+    }
+
+    /// Forwards new connections to another local port: the server came back there.
+    pub fn turn_to(&self, port: u16) {
+        self.target.store(port, Ordering::Relaxed);
     }
 
     /// Cuts off every connection and takes no more.

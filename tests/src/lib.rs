@@ -8,25 +8,27 @@
     reason = "a harness panics where a test fails"
 )]
 
+mod commit_gate;
 mod compare;
 mod events;
 mod gate;
-mod generated;
+pub mod history;
 mod node;
 mod parts;
 mod scene;
 mod servers;
 mod twin;
 
+pub use commit_gate::{CommitGate, Commits, Moment};
 pub use compare::{amount, assert_agrees, assert_block, assert_transaction, quantity};
 pub use events::{Events, Received};
 pub use gate::Gate;
-pub use generated::{GENERATED_CHAIN_ID, GeneratedBlock, Generator};
 pub use node::{DevChain, TOKEN_BYTECODE};
 pub use parts::{Api, RunningIndexer, indexer_config, metrics_handle};
 pub use scene::Scene;
 pub use servers::{Database, folder, redis};
-pub use twin::{assert_twins, contents};
+pub use simnode::{GENERATED_CHAIN_ID, GeneratedBlock, Generator};
+pub use twin::{assert_twins, contents, index_directly};
 
 use std::{future::Future, time::Duration};
 
@@ -46,11 +48,24 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = bool>,
 {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    eventually_within(PATIENCE, || what.to_owned(), &mut condition).await;
+}
+
+/// The same with another patience; what was waited for is said as it is then.
+pub async fn eventually_within<F, Fut>(
+    patience: Duration,
+    what: impl Fn() -> String,
+    mut condition: F,
+) where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let deadline = tokio::time::Instant::now() + patience;
     while !condition().await {
         assert!(
             tokio::time::Instant::now() < deadline,
-            "waited {PATIENCE:?} for {what}"
+            "waited {patience:?} for {}",
+            what()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -4,7 +4,7 @@ use crate::{Database, eventually};
 use alloy::primitives::B256;
 use chain::VerifyLevel;
 use explorer_api::{ApiConfig, Server};
-use indexer::{Indexer, IndexerConfig, ProgressStyle, Status};
+use indexer::{BackfillLimits, Indexer, IndexerConfig, ProgressStyle, Status};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::Value;
 use std::{
@@ -37,6 +37,7 @@ pub fn indexer_config(database: &Database, redis_url: &str, rpc_urls: &[String])
         verify: VerifyLevel::Full,
         listen: None,
         until: None,
+        backfill: BackfillLimits::default(),
     }
 }
 
@@ -69,8 +70,19 @@ impl RunningIndexer {
         &self.status
     }
 
-    /// Waits until a block is the committed head.
+    /// Waits until a block is the committed head and nothing is missing below it.
     pub async fn reaches(&self, hash: B256) {
+        self.shows(hash).await;
+        eventually("a complete history", || async {
+            store::coverage::get_history(&self.database.pool)
+                .await
+                .is_ok_and(|history| history.is_some_and(|history| history.missing_blocks == 0))
+        })
+        .await;
+    }
+
+    /// Waits until a block is the committed head, whatever is missing below it.
+    pub async fn shows(&self, hash: B256) {
         let what = format!("head {hash}; it knows {:?}", self.status.known());
         eventually(&what, || async {
             store::state::get_state(&self.database.pool)
@@ -107,6 +119,13 @@ impl RunningIndexer {
             .await
             .expect("the indexer does not panic")
             .expect("the indexer ends well");
+    }
+
+    /// Drops it in the middle of whatever it does.
+    pub async fn abort(self) {
+        self.task.abort();
+        // Cancelled, as it was asked to be.
+        let _ = self.task.await;
     }
 }
 

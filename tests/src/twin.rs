@@ -1,8 +1,14 @@
 //! The oracle: a database that lived through anything must equal, row for row, one that indexed the
 //! final chain directly.
 
+use crate::{Database, GENERATED_CHAIN_ID, GeneratedBlock, RunningIndexer, indexer_config};
+use chain::FinalityProfile;
+use simnode::{CannedChain, Server};
 use sqlx::{AssertSqlSafe, PgPool};
 use std::collections::BTreeMap;
+
+/// Nothing listens there.
+const NO_REDIS: &str = "redis://127.0.0.1:1/";
 
 /// Everything that follows from the canonical chain alone. What tells of the way there (reorgs,
 /// orphans, outbox, epoch) is left out.
@@ -34,6 +40,18 @@ pub async fn contents(pool: &PgPool) -> BTreeMap<&'static str, Vec<String>> {
         tables.insert(table, rows);
     }
     tables
+}
+
+/// Indexes a chain from block 0 on into an empty database, without any history to fill in.
+pub async fn index_directly(blocks: &[GeneratedBlock], database: &Database) {
+    let canned = blocks.iter().map(GeneratedBlock::canned);
+    let chain = CannedChain::with_blocks(GENERATED_CHAIN_ID, canned);
+    let node = Server::start(chain).expect("a node");
+    let mut config = indexer_config(database, NO_REDIS, &[node.http_url()]);
+    config.finality = Some(FinalityProfile::Depth(1_000_000));
+    let indexer = RunningIndexer::start(database, config).await;
+    indexer.reaches(blocks.last().expect("a head").hash).await;
+    indexer.stop().await;
 }
 
 /// Compares two databases table by table; a difference shows its first rows.

@@ -2,9 +2,13 @@
 
 mod api;
 mod audit;
+mod backfill;
+mod bad_days;
+mod commits;
 mod dev_chain;
+mod histories;
+mod node_pool;
 mod recorded;
 mod recorded_faults;
 mod recorded_fields;
-mod recorded_histories;
 mod transactions;

@@ -1,6 +1,8 @@
 //! The program as it is run: its processes, signals, exit codes and what it says.
 
 mod bad_input;
+mod doctor;
+mod histories;
 mod kill;
 mod observed;
 mod program;

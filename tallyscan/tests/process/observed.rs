@@ -66,6 +66,10 @@ async fn health_names_what_is_gone_and_metrics_are_there() {
         text(&format!("{base}/api/v1/blocks/3"))
             .await
             .expect("an answer");
+        // Nobody asked for this list before: the first time it is not there.
+        text(&format!("{base}/api/v1/blocks?limit=7"))
+            .await
+            .expect("an answer");
         text(&format!("{base}/api/v1/nonsense"))
             .await
             .expect("an answer");
