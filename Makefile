@@ -8,11 +8,13 @@
 
 SHELL := /bin/sh
 PROFILE ?= dev
+# Most tests wait for servers most of the time.
+TEST_THREADS ?= 4
 # rustup puts cargo here, and a shell that was open before does not know yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fmt lint contracts clean
+.PHONY: help setup demo test soak bench fmt lint contracts clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +29,16 @@ demo: setup ## everything at once: a dev chain with traffic, the indexer, the AP
 test: setup ## formatting, lints and every test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace
+
+SEEDS ?= 1000
+soak: setup ## random histories until one fails: SEEDS=1000 from a random one on, or from SEED=n
+	SEEDS=$(SEEDS) cargo test --workspace --test suites histories:: -- --nocapture
+	SEEDS=$(SEEDS) cargo test --workspace --test process histories::any -- --nocapture
+
+bench: setup ## every figure of docs/PERFORMANCE.md on this machine (ONLY=backfill for one)
+	@cargo build --release -p tallyscan -p tallyscan-bench
+	@ONLY=$(ONLY) target/release/tallyscan-bench
 
 fmt: ## format the code
 	cargo fmt --all
