@@ -110,6 +110,8 @@ impl Stand {
             .args(["--metrics-addr", "127.0.0.1:0"])
             .args(["--until", &until.to_string()])
             .args(options)
+            // As the image and the service description set it.
+            .env("MALLOC_ARENA_MAX", "2")
             .env(
                 "RUST_LOG",
                 std::env::var("BENCH_LOG").unwrap_or("warn".to_owned()),
