@@ -78,7 +78,8 @@ impl Scene {
         let node = Server::start(chain.clone()).expect("a node");
         let folder = folder();
         let (database, redis) = (Database::create().await, redis(&folder).await);
-        let config = indexer_config(&database, &redis.url(), &[node.ws_url()]);
+        // Asked for, not announced: a new branch is seen whole, and every reorg ends at its tip.
+        let config = indexer_config(&database, &redis.url(), &[node.http_url()]);
         let indexer = RunningIndexer::start(&database, config).await;
         indexer.reaches(blocks.last().expect("a block").hash).await;
         let (generator, blocks) = follow(&indexer, &chain, generator, blocks).await;
