@@ -10,4 +10,7 @@ SELECT create_hypertable('withdrawals', by_range('block_number', 50000), create_
 SELECT create_hypertable('transactions', by_range('block_number', 50000), create_default_indexes => false, if_not_exists => true, migrate_data => true);
 SELECT create_hypertable('logs', by_range('block_number', 50000), create_default_indexes => false, if_not_exists => true, migrate_data => true);
 SELECT create_hypertable('address_activity', by_range('block_number', 50000), create_default_indexes => false, if_not_exists => true, migrate_data => true);
+SELECT create_hypertable('token_transfers', by_range('block_number', 50000), create_default_indexes => false, if_not_exists => true, migrate_data => true);
+SELECT create_hypertable('block_credits', by_range('block_number', 50000), create_default_indexes => false, if_not_exists => true, migrate_data => true);
+SELECT create_hypertable('internal_transfers', by_range('block_number', 50000), create_default_indexes => false, if_not_exists => true, migrate_data => true);
 SELECT create_hypertable('block_stats', by_range('time', INTERVAL '30 days'), create_default_indexes => false, if_not_exists => true, migrate_data => true);
