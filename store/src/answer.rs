@@ -3,11 +3,26 @@
 //! The publisher fills the cache with these right after a commit, and the API fills in what is asked
 //! for and not there: both say the same since both come from here.
 
+mod balance;
+mod token;
+mod transfer;
+mod wallet;
+
+pub use balance::{wallet_balance, wallet_balance_history};
+pub use token::{holders, instance, instances, token, token_transfers, tokens};
+pub use transfer::{transaction_internal, transaction_trace, transaction_transfers};
+pub use wallet::{
+    wallet, wallet_instances, wallet_internal, wallet_tokens, wallet_transactions, wallet_transfers,
+};
+
 use crate::{
     cache::{Entry, Subject, Validity},
-    read::{self, Page, Position, Slice, Snapshot},
+    read::{self, BlockNumber, LabelView, Page, Position, Slice, Snapshot, Start},
     rows::{BlockRow, TransactionRow},
-    view::{BlockContext, BlockSummary, BlockView, LogView, TransactionSummary, TransactionView},
+    view::{
+        BlockContext, BlockSummary, BlockView, InternalHistory, LogView, TransactionSummary,
+        TransactionView,
+    },
 };
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
@@ -114,9 +129,10 @@ pub async fn transactions_of(
         hash: block.hash,
         timestamp: block.timestamp,
     };
-    let rows =
-        read::list_block_transactions(snapshot.connection(), number, None, 0, block.tx_count)
-            .await?;
+    let page = Page::first(block.tx_count);
+    let rows = read::list_block_transactions(snapshot.connection(), number, None, page)
+        .await?
+        .items;
     let hashes: Vec<B256> = rows.iter().map(|row| row.hash).collect();
     let mut dropped = read::list_dropped_inclusions(snapshot.connection(), &hashes).await?;
     let validity = Validity::of_block(&snapshot.state, number);
@@ -150,75 +166,54 @@ pub async fn transaction_logs(
     entry(validity, Subject::Orphaned, &logs).map(Some)
 }
 
-/// Part of a list as it is cached: the items, whether there are more on either side, and the
-/// positions to go on from.
+/// Part of a list as it is cached: the items, and where more are on either side.
 ///
 /// The items are of any type, so that a reader can take them over as they stand.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct List<I> {
     /// The items.
     pub items: I,
-    /// Whether older items follow.
-    pub older: bool,
-    /// Whether newer items come before.
-    pub newer: bool,
-    /// Position of the first item; none when there are none.
-    pub first: Option<Position>,
-    /// Position of the last one.
-    pub last: Option<Position>,
+    /// Where more follow; none at the end.
+    pub older: Option<Start>,
+    /// Where more come before; none at the top.
+    pub newer: Option<Start>,
+    /// How complete the list is, where its items are internal transfers.
+    pub internal: Option<InternalHistory>,
 }
 
-fn list<T: Serialize>(
-    snapshot: &Snapshot,
-    slice: Slice<T>,
-    ends: Ends,
-) -> Result<Entry, sqlx::Error> {
-    let list = List {
-        items: slice.items,
-        older: slice.older,
-        newer: slice.newer,
-        first: ends.first,
-        last: ends.last,
-    };
+impl<T> From<Slice<T>> for List<Vec<T>> {
+    fn from(slice: Slice<T>) -> Self {
+        Self {
+            items: slice.items,
+            older: slice.older,
+            newer: slice.newer,
+            internal: None,
+        }
+    }
+}
+
+/// Part of a list that every block may change.
+fn list<T: Serialize>(snapshot: &Snapshot, slice: Slice<T>) -> Result<Entry, sqlx::Error> {
+    let list = List::from(slice);
     entry(Validity::of_head(&snapshot.state), Subject::Many, &list)
 }
 
-/// Positions of the first and the last of some rows.
-#[derive(Clone, Copy)]
-struct Ends {
-    first: Option<Position>,
-    last: Option<Position>,
-}
-
-impl Ends {
-    fn of<R>(rows: &[R], position: impl Fn(&R) -> Position) -> Self {
-        Self {
-            first: rows.first().map(&position),
-            last: rows.last().map(&position),
-        }
-    }
-
-    fn of_transactions(rows: &[TransactionRow]) -> Self {
-        Self::of(rows, |row| Position {
-            block_number: row.block_number,
-            tx_index: row.tx_index,
-        })
-    }
-}
-
 /// Canonical blocks, newest first.
-pub async fn blocks(snapshot: &mut Snapshot, page: Page) -> Result<Entry, sqlx::Error> {
-    let slice = read::list_blocks(snapshot.connection(), page).await?;
-    let ends = Ends::of(&slice.items, |row| Position {
-        block_number: row.number,
-        tx_index: 0,
-    });
-    list(snapshot, slice.map(|row| BlockSummary::from(&row)), ends)
+pub async fn blocks(
+    snapshot: &mut Snapshot,
+    page: Page<BlockNumber>,
+) -> Result<Entry, sqlx::Error> {
+    let slice = read::list_blocks(snapshot, page).await?;
+    let items = slice.items.iter().map(BlockSummary::from).collect();
+    list(snapshot, slice.with(items))
 }
 
 /// Canonical transactions, newest first.
-pub async fn transactions(snapshot: &mut Snapshot, page: Page) -> Result<Entry, sqlx::Error> {
-    let slice = read::list_transactions(snapshot.connection(), page).await?;
+pub async fn transactions(
+    snapshot: &mut Snapshot,
+    page: Page<Position>,
+) -> Result<Entry, sqlx::Error> {
+    let slice = read::list_transactions(snapshot, page).await?;
     transaction_list(snapshot, slice).await
 }
 
@@ -228,23 +223,7 @@ async fn transaction_list(
     slice: Slice<TransactionRow>,
 ) -> Result<Entry, sqlx::Error> {
     let items = read::with_blocks(snapshot.connection(), &slice.items).await?;
-    let ends = Ends::of_transactions(&slice.items);
-    let shown = Slice {
-        items,
-        older: slice.older,
-        newer: slice.newer,
-    };
-    list(snapshot, shown, ends)
-}
-
-/// The transactions an address took part in, newest first.
-pub async fn wallet_transactions(
-    snapshot: &mut Snapshot,
-    address: Address,
-    page: Page,
-) -> Result<Entry, sqlx::Error> {
-    let slice = read::list_wallet_transactions(snapshot.connection(), address, page).await?;
-    transaction_list(snapshot, slice).await
+    list(snapshot, slice.with(items))
 }
 
 /// Which block's transactions are asked for.
@@ -256,14 +235,11 @@ pub enum BlockId {
     Hash(B256),
 }
 
-/// The transactions of a block in its own order, from a position upwards.
-///
-/// Positions are dense, so "older" means that more follow and "newer" that some come before.
+/// The transactions of a block in its own order.
 pub async fn block_transactions(
     snapshot: &mut Snapshot,
     id: BlockId,
-    from_index: u32,
-    limit: u32,
+    page: Page<Position>,
 ) -> Result<Option<Entry>, sqlx::Error> {
     let connection = snapshot.connection();
     let canonical = match id {
@@ -280,45 +256,59 @@ pub async fn block_transactions(
             }
         }
     };
-    let rows = read::list_block_transactions(
-        snapshot.connection(),
-        block.number,
-        dropped_by,
-        from_index,
-        limit,
-    )
-    .await?;
+    let connection = snapshot.connection();
+    let slice = read::list_block_transactions(connection, block.number, dropped_by, page).await?;
     let context = BlockContext {
         hash: block.hash,
         timestamp: block.timestamp,
     };
-    let ends = Ends::of_transactions(&rows);
-    let list = List {
-        first: ends.first,
-        last: ends.last,
-        older: rows
-            .last()
-            .is_some_and(|row| row.tx_index + 1 < block.tx_count),
-        newer: from_index > 0,
-        items: rows
-            .iter()
-            .map(|row| TransactionSummary::new(row, context))
-            .collect::<Vec<_>>(),
-    };
-    let (validity, subject) = match dropped_by {
-        None => (
-            Validity::of_block(&snapshot.state, block.number),
-            Subject::Block(block.number),
-        ),
-        Some(_) => (Validity::of_head(&snapshot.state), Subject::Orphaned),
-    };
+    let items = slice
+        .items
+        .iter()
+        .map(|row| TransactionSummary::new(row, context));
+    let items = items.collect();
+    let list = List::from(slice.with(items));
+    let (validity, subject) = of_inclusion(snapshot, block.number, dropped_by);
     entry(validity, subject, &list).map(Some)
 }
 
-/// A wallet's counts.
-pub async fn wallet(snapshot: &mut Snapshot, address: Address) -> Result<Entry, sqlx::Error> {
-    let view = read::find_wallet(snapshot.connection(), address).await?;
-    entry(Validity::of_head(&snapshot.state), Subject::Many, &view)
+/// What an answer about a canonical block, or about one that a reorg dropped, depends on.
+fn of_inclusion(snapshot: &Snapshot, number: u64, dropped_by: Option<u64>) -> (Validity, Subject) {
+    match dropped_by {
+        None => (
+            Validity::of_block(&snapshot.state, number),
+            Subject::Block(number),
+        ),
+        // The next block may include it again.
+        Some(_) => (Validity::of_head(&snapshot.state), Subject::Orphaned),
+    }
+}
+
+/// Something with the labels of its address.
+#[derive(Serialize)]
+struct Labelled<T> {
+    #[serde(flatten)]
+    of: T,
+    labels: Vec<LabelView>,
+}
+
+/// Part of the wallet directory: the items alone, in a list.
+pub fn directory(
+    snapshot: &Snapshot,
+    items: &[read::DirectoryEntry],
+) -> Result<Entry, sqlx::Error> {
+    entry(Validity::of_head(&snapshot.state), Subject::Many, &items)
+}
+
+/// A contract.
+pub async fn contract(
+    snapshot: &mut Snapshot,
+    address: Address,
+) -> Result<Option<Entry>, sqlx::Error> {
+    let Some(view) = read::find_contract(snapshot.connection(), address).await? else {
+        return Ok(None);
+    };
+    entry(Validity::of_head(&snapshot.state), Subject::Many, &view).map(Some)
 }
 
 /// The network's figures.

@@ -152,6 +152,7 @@ impl Audit {
         if certificate.whole {
             state::check_bounds(connection, certificate, damage, first, head).await?;
             state::check_count(certificate, damage, &chain_state);
+            state::check_counters(connection, certificate, damage).await?;
             orphans::check(connection, certificate, damage, &chain_state, dropped).await?;
             state::check_outbox(connection, certificate, damage, &chain_state).await?;
         }

@@ -229,6 +229,12 @@ impl Keys {
         format!("{}network", self.prefix)
     }
 
+    /// The set of addresses (lower-case hex) whose balance and code somebody asked for.
+    #[must_use]
+    pub fn wanted(&self) -> String {
+        format!("{}wanted", self.prefix)
+    }
+
     /// Any other answer, named by the caller.
     #[must_use]
     pub fn answer(&self, name: &str) -> String {

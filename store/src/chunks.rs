@@ -8,12 +8,14 @@ use crate::{state::height, transaction};
 use sqlx::PgPool;
 
 /// What takes the rows out again that made the chunks.
-const CLEAR: [&str; 5] = [
+const CLEAR: [&str; 7] = [
     "DELETE FROM blocks WHERE number = $1 AND hash = ''",
     "DELETE FROM withdrawals WHERE block_number = $1 AND position = -1",
     "DELETE FROM transactions WHERE block_number = $1 AND tx_index = -1",
     "DELETE FROM logs WHERE block_number = $1 AND log_index = -1",
     "DELETE FROM address_activity WHERE block_number = $1 AND tx_index = -1 AND address = ''",
+    "DELETE FROM token_transfers WHERE block_number = $1 AND position = -1",
+    "DELETE FROM block_credits WHERE block_number = $1 AND kind = -1 AND address = ''",
 ];
 
 /// How many blocks a new chunk spans; `None` where tables are plain.
@@ -29,7 +31,8 @@ pub async fn find_span(pool: &PgPool) -> Result<Option<u64>, sqlx::Error> {
     let span: Option<i64> = sqlx::query_scalar(
         "SELECT min(integer_interval) FROM timescaledb_information.dimensions
          WHERE hypertable_schema = current_schema() AND hypertable_name IN
-               ('blocks', 'withdrawals', 'transactions', 'logs', 'address_activity')",
+               ('blocks', 'withdrawals', 'transactions', 'logs', 'address_activity',
+                'token_transfers', 'block_credits')",
     )
     .fetch_one(pool)
     .await?;

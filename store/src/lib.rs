@@ -3,10 +3,15 @@
 
 pub mod answer;
 pub mod audit;
+pub mod balances;
 pub mod cache;
 pub mod chunks;
+pub mod contracts;
 pub mod coverage;
+pub mod enrichment;
 pub mod event;
+pub mod internal;
+pub mod labels;
 mod numeric;
 mod pg;
 pub mod read;
@@ -14,6 +19,7 @@ pub mod rebuild;
 pub mod rows;
 pub mod schema;
 pub mod state;
+pub mod tally;
 pub mod transaction;
 pub mod view;
 

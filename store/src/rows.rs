@@ -5,12 +5,19 @@
 
 mod activity;
 mod block;
+mod credit;
 mod encoded;
+mod internal;
+mod token;
 mod transaction;
 
 pub use activity::{ActivityRow, Role};
 pub use block::{BlockLookupRow, BlockRow, BlockStatsRow, WithdrawalRow};
+pub use credit::{BlockCreditRow, Credit};
 pub use encoded::{CopyBatch, EncodedRows};
+pub use internal::InternalTransferRow;
+pub use token::TokenTransferRow;
+pub(crate) use token::transfers_of;
 pub use transaction::{LogRow, TransactionRow, TxLookupRow};
 
 use crate::pg::{write, write_orphaned};
@@ -44,6 +51,10 @@ pub struct RowBatch {
     pub logs: Vec<LogRow>,
     /// Wallet pages.
     pub activity: Vec<ActivityRow>,
+    /// Token transfers.
+    pub token_transfers: Vec<TokenTransferRow>,
+    /// What blocks credit by themselves.
+    pub credits: Vec<BlockCreditRow>,
     /// Network metrics.
     pub stats: Vec<BlockStatsRow>,
     /// Hash → height.
@@ -55,7 +66,7 @@ pub struct RowBatch {
 impl RowBatch {
     /// Adds one block's rows.
     pub fn push(&mut self, block: &ProvenBlock) {
-        let activity_from = self.activity.len();
+        let (activity_from, transfers_from) = (self.activity.len(), self.token_transfers.len());
         for (index, transaction) in block.transactions.iter().enumerate() {
             let row = TransactionRow::new(block.number(), count(index), transaction);
             self.activity.extend(activity::of(&row));
@@ -66,10 +77,16 @@ impl RowBatch {
             });
             self.logs
                 .extend(transaction::logs_of(&row, &transaction.receipt.logs));
+            self.token_transfers
+                .extend(transfers_of(&row, &transaction.receipt.logs));
             self.transactions.push(row);
         }
-        self.stats
-            .push(BlockStatsRow::new(block, &self.activity[activity_from..]));
+        self.stats.push(BlockStatsRow::new(
+            block,
+            &self.activity[activity_from..],
+            self.token_transfers.len() - transfers_from,
+        ));
+        self.credits.extend(credit::credits_of(block));
         self.block_lookup.push(BlockLookupRow {
             hash_prefix: hash_prefix(&block.hash),
             block_number: block.number(),
@@ -90,6 +107,8 @@ impl RowBatch {
         write(connection, &self.transactions).await?;
         write(connection, &self.logs).await?;
         write(connection, &self.activity).await?;
+        write(connection, &self.token_transfers).await?;
+        write(connection, &self.credits).await?;
         write(connection, &self.stats).await?;
         write(connection, &self.block_lookup).await?;
         write(connection, &self.tx_lookup).await
@@ -115,6 +134,8 @@ impl RowBatch {
             + self.transactions.len()
             + self.logs.len()
             + self.activity.len()
+            + self.token_transfers.len()
+            + self.credits.len()
             + self.stats.len()
             + self.block_lookup.len()
             + self.tx_lookup.len()

@@ -15,12 +15,15 @@ const HYPERTABLES: &str = include_str!("../../timescale/01_hypertables.sql");
 const COMMUNITY: &str = include_str!("../../timescale/02_community.sql");
 
 /// Hypertables that are partitioned by block number.
-const BY_NUMBER: [&str; 5] = [
+const BY_NUMBER: [&str; 8] = [
     "blocks",
     "withdrawals",
     "transactions",
     "logs",
     "address_activity",
+    "token_transfers",
+    "block_credits",
+    "internal_transfers",
 ];
 
 /// Whether TimescaleDB is used.

@@ -36,6 +36,8 @@ pub struct Chain {
     pub live_from: u64,
     /// Name of this database.
     pub instance: String,
+    /// Blocks of a bucket of counters.
+    pub bucket_blocks: u64,
 }
 
 impl Chain {
@@ -50,7 +52,8 @@ impl Chain {
 /// The row of `chain`, when there is one.
 pub async fn find_chain(db: impl PgExecutor<'_>) -> Result<Option<Chain>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT chain_id, genesis_hash, finality_profile, start_block, live_from, instance FROM chain",
+        "SELECT chain_id, genesis_hash, finality_profile, start_block, live_from, instance,
+                bucket_blocks FROM chain",
     )
     .fetch_optional(db)
     .await?;
@@ -65,29 +68,33 @@ pub async fn find_chain(db: impl PgExecutor<'_>) -> Result<Option<Chain>, sqlx::
             start_block: column(&row, "start_block")?,
             live_from: column(&row, "live_from")?,
             instance: column(&row, "instance")?,
+            bucket_blocks: column(&row, "bucket_blocks")?,
         })
     })
     .transpose()
 }
 
-/// Writes the row of `chain`, unless another process was first.
+/// Writes the row of `chain`, unless another process was first. Its instance is the database's to name;
+/// without `bucket_blocks` the schema's default stays.
 pub async fn insert_chain(
     db: impl PgExecutor<'_>,
     chain_id: u64,
     genesis_hash: B256,
     profile: FinalityProfile,
-    start_block: u64,
-    live_from: u64,
+    (start_block, live_from): (u64, u64),
+    bucket_blocks: Option<u64>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO chain (chain_id, genesis_hash, finality_profile, start_block, live_from)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        "INSERT INTO chain (chain_id, genesis_hash, finality_profile, start_block, live_from,
+                            bucket_blocks)
+         VALUES ($1, $2, $3, $4, $5, coalesce($6, 50000)) ON CONFLICT DO NOTHING",
     )
     .bind(height(chain_id)?)
     .bind(genesis_hash.as_slice())
     .bind(profile.to_string())
     .bind(height(start_block)?)
     .bind(height(live_from)?)
+    .bind(bucket_blocks.map(height).transpose()?)
     .execute(db)
     .await?;
     Ok(())

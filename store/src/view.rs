@@ -1,4 +1,4 @@
-//! Blocks, transactions and logs as clients see them.
+//! What clients see.
 //!
 //! Amounts are decimal strings in base units; heights, counts and timestamps are numbers; hashes are
 //! lower-case hex; addresses carry their checksum (EIP-55); times are RFC 3339 in UTC.
@@ -11,6 +11,19 @@ use alloy::{
 use chain::Wei;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+mod internal;
+mod token;
+mod transfer;
+mod wallet;
+
+pub use internal::{Completeness, InternalHistory, InternalTransferView, TraceView};
+pub use token::{
+    HeldInstanceView, HeldTokenView, HolderView, InstanceView, TokenStandard, TokenSummary,
+    TokenView,
+};
+pub use transfer::{TransactionContext, TransferView};
+pub use wallet::{ContractView, CreationView, KnownBalance, Seen, WalletCounters, WalletView};
 
 pub use alloy::serde::checksum;
 
@@ -46,6 +59,13 @@ pub fn rfc3339(timestamp: u64) -> String {
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_default()
+}
+
+/// Seconds since 1970 from RFC 3339; none for anything else, and for times before.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp()).ok()
 }
 
 /// A block in a list.

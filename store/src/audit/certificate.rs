@@ -10,7 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub(super) const LISTED: usize = 100;
 
 /// What is recomputed of every block.
-const PROVEN: [&str; 8] = [
+const PROVEN: [&str; 9] = [
     "header hash",
     "parent links",
     "transactions root",
@@ -18,6 +18,7 @@ const PROVEN: [&str; 8] = [
     "withdrawals root",
     "receipts root and blooms",
     "lookups and address activity",
+    "token transfers",
     "block statistics",
 ];
 
@@ -45,6 +46,8 @@ pub enum Kind {
     Reorg,
     /// Events that wait are not what a commit writes.
     Outbox,
+    /// Counters or balances are not what the rows come to.
+    Counters,
 }
 
 impl std::fmt::Display for Kind {
@@ -60,6 +63,7 @@ impl std::fmt::Display for Kind {
             Self::Orphan => "orphan",
             Self::Reorg => "reorg",
             Self::Outbox => "outbox",
+            Self::Counters => "counters",
         })
     }
 }
@@ -116,7 +120,7 @@ pub struct Certificate {
     /// The level of proof; always the highest, whatever the index was made with.
     pub level: &'static str,
     /// What was recomputed.
-    pub proven: [&'static str; 8],
+    pub proven: Vec<&'static str>,
     /// Reorgs whose dropped blocks were proven; none when only a part of the chain was checked.
     pub reorgs: u64,
     /// Dropped blocks proven.
@@ -151,7 +155,7 @@ impl Certificate {
             logs: 0,
             gaps: Vec::new(),
             level: "full",
-            proven: PROVEN,
+            proven: PROVEN.to_vec(),
             reorgs: 0,
             orphaned_blocks: 0,
             whole: false,

@@ -211,6 +211,10 @@ fn compare_all(
         return;
     }
     compare.table(&stored.activity, &expected.activity, |row| row.block_number);
+    compare.table(&stored.token_transfers, &expected.token_transfers, |row| {
+        row.block_number
+    });
+    compare.table(&stored.credits, &expected.credits, |row| row.block_number);
     compare.table(&stored.stats, &expected.stats, |row| row.number);
     compare.table(&stored.block_lookup, &expected.block_lookup, |row| {
         row.block_number

@@ -100,6 +100,8 @@ pub struct Damage {
     pub reorgs: Vec<ReorgFacts>,
     /// Events that cannot be read, or a queue that does not end with the head.
     pub outbox: Vec<i64>,
+    /// Counters or balances are not what the rows come to.
+    pub counters: bool,
     /// Differences that nothing here and no node can undo.
     pub beyond_repair: usize,
 }
@@ -136,6 +138,7 @@ impl Damage {
             || !self.orphans.is_empty()
             || !self.reorgs.is_empty()
             || !self.outbox.is_empty()
+            || self.counters
     }
 
     /// Whether some of it can only be had from a node.

@@ -8,6 +8,7 @@ use crate::{
     event::Event,
     read::bind_height,
     state::{BlockRef, ChainState},
+    tally,
 };
 use sqlx::{PgConnection, Row as _};
 
@@ -164,6 +165,32 @@ pub(super) fn check_count(certificate: &mut Certificate, damage: &mut Damage, st
         let detail = format!("the state says {stated} transactions, {proven} are proven");
         certificate.add(None, Kind::State, detail);
     }
+}
+
+/// Counters and balances are what the rows of the blocks that they include come to. Where those rows are
+/// damaged that much is said already, and the counters are looked at again once they are repaired.
+pub(super) async fn check_counters(
+    connection: &mut PgConnection,
+    certificate: &mut Certificate,
+    damage: &mut Damage,
+) -> Result<(), sqlx::Error> {
+    if !(damage.refetch.is_empty() && damage.rewrite.is_empty() && damage.strays.is_empty()) {
+        return Ok(());
+    }
+    // While history is being added to them there is nothing to hold them against.
+    let Some(findings) = tally::check(connection).await? else {
+        return Ok(());
+    };
+    certificate.proven.push("counters and token balances");
+    for finding in findings {
+        damage.counters = true;
+        let detail = format!(
+            "{}: {} rows are not what the blocks come to, such as {}",
+            finding.table, finding.rows, finding.example
+        );
+        certificate.add(None, Kind::Counters, detail);
+    }
+    Ok(())
 }
 
 /// Events that wait can be read, and the last of them leaves the head where the state has it.

@@ -3,7 +3,7 @@
 use crate::{
     pg::TableRow,
     read::bind_height,
-    rows::{RowBatch, TransactionRow, hash_prefix},
+    rows::{BlockRow, RowBatch, TransactionRow, WithdrawalRow, hash_prefix},
 };
 use alloy::primitives::Address;
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
@@ -83,6 +83,11 @@ pub(super) async fn load(
         rows.block_lookup = range.by_key(BY_PREFIX, prefixes).await?;
         let addresses = addresses(&rows.transactions);
         rows.activity = range.by_key(BY_ADDRESS, addresses).await?;
+        rows.token_transfers = range
+            .by_height("block_number", "log_index, position")
+            .await?;
+        let credited = credited(&rows.blocks, &rows.withdrawals);
+        rows.credits = range.by_key(BY_ADDRESS, credited).await?;
         let times = rows.blocks.iter().map(|row| bind_height(row.timestamp));
         rows.stats = range.by_key(BY_TIME, times.collect()).await?;
     }
@@ -146,7 +151,17 @@ fn addresses(transactions: &[TransactionRow]) -> Vec<Vec<u8>> {
     let parts = transactions
         .iter()
         .flat_map(|tx| [Some(tx.from_address), tx.to_address, tx.contract_address]);
-    let distinct: HashSet<Address> = parts.flatten().collect();
+    distinct(parts.flatten())
+}
+
+/// Every address that blocks credit.
+fn credited(blocks: &[BlockRow], withdrawals: &[WithdrawalRow]) -> Vec<Vec<u8>> {
+    let producers = blocks.iter().map(|block| block.miner);
+    distinct(producers.chain(withdrawals.iter().map(|withdrawal| withdrawal.address)))
+}
+
+fn distinct(addresses: impl Iterator<Item = Address>) -> Vec<Vec<u8>> {
+    let distinct: HashSet<Address> = addresses.collect();
     distinct
         .into_iter()
         .map(|address| address.to_vec())

@@ -22,7 +22,7 @@ struct Table {
 const BLOCK: &str = "blocks l WHERE l.number = x.block_number";
 
 /// In the order in which they can be deleted: blocks first, whose rows then lead nowhere.
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "blocks",
         height: "number",
@@ -46,6 +46,27 @@ const TABLES: [Table; 8] = [
         height: "block_number",
         key: &["block_number", "log_index"],
         leads: BLOCK,
+    },
+    Table {
+        name: "token_transfers",
+        height: "block_number",
+        key: &["block_number", "log_index", "position"],
+        leads: "logs l WHERE l.block_number = x.block_number AND l.log_index = x.log_index \
+                AND l.address = x.token",
+    },
+    Table {
+        name: "internal_transfers",
+        height: "block_number",
+        key: &["block_number", "tx_index", "trace_index"],
+        leads: "transactions l WHERE l.block_number = x.block_number AND l.tx_index = x.tx_index",
+    },
+    Table {
+        name: "block_credits",
+        height: "block_number",
+        key: &["address", "block_number", "kind"],
+        leads: "(SELECT number, miner AS address FROM blocks \
+                 UNION ALL SELECT block_number, address FROM withdrawals) l \
+                WHERE l.number = x.block_number AND l.address = x.address",
     },
     Table {
         name: "tx_lookup",

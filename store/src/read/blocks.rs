@@ -1,13 +1,17 @@
 //! Blocks by height and by hash, dropped ones too.
 
-use super::{Direction, Page, Slice, bind_height, decode_all};
+use super::{
+    BlockNumber, Page, Range, Slice, Snapshot, bind_height, decode_all,
+    fill::{Source, Span, descends, fill},
+    windows::{Occurrence, find_windows},
+};
 use crate::{
     pg::{TableRow as _, column},
     rows::{BlockRow, WithdrawalRow, hash_prefix},
     view::{DroppedBy, rfc3339},
 };
 use alloy::primitives::B256;
-use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
+use sqlx::{PgConnection, QueryBuilder, postgres::PgRow};
 
 /// The canonical block at a height.
 pub async fn find_block(
@@ -43,23 +47,38 @@ pub async fn find_block_by_hash(
 
 /// Canonical blocks, newest first.
 pub async fn list_blocks(
-    connection: &mut PgConnection,
-    page: Page,
+    snapshot: &mut Snapshot,
+    page: Page<BlockNumber>,
 ) -> Result<Slice<BlockRow>, sqlx::Error> {
-    let (direction, after, before) = page.bounds();
-    let (bounds, order) = match (direction, page.from) {
-        (Direction::Older, None) => ("number >= $1 AND number <= $2", "DESC"),
-        (Direction::Older, Some(_)) => ("number >= $1 AND number < $2", "DESC"),
-        (Direction::Newer, _) => ("number > $1 AND number <= $2", "ASC"),
-    };
-    let sql = format!("SELECT * FROM blocks WHERE {bounds} ORDER BY number {order} LIMIT $3");
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(bind_height(after.block_number))
-        .bind(bind_height(before.block_number))
-        .bind(i64::from(page.limit) + 1)
-        .fetch_all(connection)
-        .await?;
-    Ok(Slice::new(decode_all(&rows)?, page))
+    let at = (&page, descends::<Blocks>(&page));
+    let windows = find_windows(snapshot, Occurrence::Any, Range::default(), at).await?;
+    fill(snapshot.connection(), &Blocks, page, windows).await
+}
+
+struct Blocks;
+
+impl Source for Blocks {
+    type Key = BlockNumber;
+    type Row = BlockRow;
+
+    fn key(row: &BlockRow) -> BlockNumber {
+        BlockNumber {
+            block_number: row.number,
+        }
+    }
+
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        span: &Span<BlockNumber>,
+    ) -> Result<Vec<BlockRow>, sqlx::Error> {
+        let mut query = QueryBuilder::new(
+            "SELECT * FROM (SELECT *, number AS block_number FROM blocks) AS b WHERE true",
+        );
+        span.push_heights(&mut query);
+        span.push_rest(&mut query);
+        decode_all(&query.build().fetch_all(connection).await?)
+    }
 }
 
 /// The withdrawals of the canonical block at a height, or of a block that a reorg dropped there.

@@ -1,8 +1,11 @@
 //! Transactions by hash, by block and newest first; logs; inclusions that reorgs dropped.
 
 use super::{
-    Page, Position, Slice, bind_height, bind_index, blocks::dropped_by, decode_all,
-    list_by_position,
+    Page, Position, Range, Slice, Snapshot, bind_height, bind_index,
+    blocks::dropped_by,
+    decode_all,
+    fill::{Source, Span, descends, fill},
+    windows::{Occurrence, Windows, find_windows},
 };
 use crate::{
     pg::{TableRow as _, column},
@@ -10,7 +13,7 @@ use crate::{
     view::{BlockContext, DroppedInclusion, TransactionSummary},
 };
 use alloy::primitives::B256;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection, QueryBuilder, postgres::PgRow};
 use std::collections::HashMap;
 
 /// The canonical transaction with a hash.
@@ -40,41 +43,127 @@ pub async fn find_transaction(
 
 /// Canonical transactions, newest first.
 pub async fn list_transactions(
-    connection: &mut PgConnection,
-    page: Page,
+    snapshot: &mut Snapshot,
+    page: Page<Position>,
 ) -> Result<Slice<TransactionRow>, sqlx::Error> {
-    let rows = list_by_position(connection, "SELECT * FROM transactions", "", &[], page).await?;
-    Ok(Slice::new(decode_all(&rows)?, page))
+    let at = (&page, descends::<Transactions>(&page));
+    let windows = find_windows(snapshot, Occurrence::Any, Range::default(), at).await?;
+    fill(snapshot.connection(), &Transactions, page, windows).await
+}
+
+struct Transactions;
+
+impl Source for Transactions {
+    type Key = Position;
+    type Row = TransactionRow;
+
+    fn key(row: &TransactionRow) -> Position {
+        Position {
+            block_number: row.block_number,
+            tx_index: row.tx_index,
+        }
+    }
+
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        span: &Span<Position>,
+    ) -> Result<Vec<TransactionRow>, sqlx::Error> {
+        let mut query = QueryBuilder::new("SELECT * FROM transactions WHERE true");
+        span.push_heights(&mut query);
+        span.push_rest(&mut query);
+        decode_all(&query.build().fetch_all(connection).await?)
+    }
 }
 
 /// Transactions of the canonical block at a height, or of a block that a reorg dropped there, in
-/// block order from a position upwards.
+/// block order.
 pub async fn list_block_transactions(
     connection: &mut PgConnection,
     number: u64,
     dropped_by: Option<u64>,
-    from_index: u32,
-    limit: u32,
-) -> Result<Vec<TransactionRow>, sqlx::Error> {
-    let query = match dropped_by {
-        None => sqlx::query(
-            "SELECT * FROM transactions WHERE block_number = $1 AND tx_index >= $2
-             ORDER BY tx_index LIMIT $3",
-        ),
-        Some(_) => sqlx::query(
-            "SELECT * FROM orphaned_transactions
-             WHERE block_number = $1 AND tx_index >= $2 AND reorg_id = $4
-             ORDER BY tx_index LIMIT $3",
-        ),
-    };
-    let mut query = query
-        .bind(bind_height(number))
-        .bind(bind_index(from_index))
-        .bind(i64::from(limit));
-    if let Some(reorg) = dropped_by {
-        query = query.bind(bind_height(reorg));
+    page: Page<Position>,
+) -> Result<Slice<TransactionRow>, sqlx::Error> {
+    let source = OfBlock { number, dropped_by };
+    fill(connection, &source, page, Windows::whole()).await
+}
+
+struct OfBlock {
+    number: u64,
+    dropped_by: Option<u64>,
+}
+
+impl Source for OfBlock {
+    type Key = Position;
+    type Row = TransactionRow;
+    const ASCENDING: bool = true;
+
+    fn key(row: &TransactionRow) -> Position {
+        Transactions::key(row)
     }
-    decode_all(&query.fetch_all(connection).await?)
+
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        span: &Span<Position>,
+    ) -> Result<Vec<TransactionRow>, sqlx::Error> {
+        let mut query = QueryBuilder::new("SELECT * FROM ");
+        match self.dropped_by {
+            None => query.push("transactions WHERE true"),
+            Some(reorg) => query
+                .push("orphaned_transactions WHERE reorg_id = ")
+                .push_bind(bind_height(reorg)),
+        };
+        query.push(" AND block_number = ");
+        query.push_bind(bind_height(self.number));
+        span.push_rest(&mut query);
+        decode_all(&query.build().fetch_all(connection).await?)
+    }
+}
+
+/// Positions in order, once each, and cut where another bucket of heights begins: a query between the first
+/// and the last of them opens one chunk, where one for all of them would plan and lock every chunk.
+async fn by_bucket(
+    connection: &mut PgConnection,
+    positions: impl Iterator<Item = (u64, u32)>,
+) -> Result<Vec<Vec<(i64, i32)>>, sqlx::Error> {
+    let mut positions: Vec<(i64, i32)> = positions
+        .map(|(number, index)| (bind_height(number), bind_index(index)))
+        .collect();
+    positions.sort_unstable();
+    positions.dedup();
+    let size: Option<i64> = sqlx::query_scalar("SELECT bucket_blocks FROM chain")
+        .fetch_optional(connection)
+        .await?;
+    let size = size.unwrap_or(i64::MAX);
+    let buckets = positions.chunk_by(|one, other| one.0 / size == other.0 / size);
+    Ok(buckets.map(<[_]>::to_vec).collect())
+}
+
+/// Columns of the canonical transactions at some positions.
+async fn select_at(
+    connection: &mut PgConnection,
+    columns: &str,
+    positions: impl Iterator<Item = (u64, u32)>,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let mut rows = Vec::new();
+    for bucket in by_bucket(connection, positions).await? {
+        let (numbers, indexes): (Vec<i64>, Vec<i32>) = bucket.into_iter().unzip();
+        let sql = format!(
+            "SELECT {columns} FROM transactions
+             WHERE block_number BETWEEN $3 AND $4 AND block_number = ANY($1)
+               AND (block_number, tx_index) IN (SELECT * FROM unnest($1, $2))"
+        );
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(&numbers)
+            .bind(&indexes)
+            .bind(numbers.first())
+            .bind(numbers.last())
+            .fetch_all(&mut *connection)
+            .await?;
+        rows.extend(found);
+    }
+    Ok(rows)
 }
 
 /// Transactions at exactly these positions, in this order.
@@ -82,18 +171,8 @@ pub(super) async fn list_at(
     connection: &mut PgConnection,
     positions: &[Position],
 ) -> Result<Vec<TransactionRow>, sqlx::Error> {
-    let (numbers, indexes): (Vec<i64>, Vec<i32>) = positions
-        .iter()
-        .map(|at| (bind_height(at.block_number), bind_index(at.tx_index)))
-        .unzip();
-    let rows = sqlx::query(
-        "SELECT * FROM transactions WHERE block_number = ANY($1)
-           AND (block_number, tx_index) IN (SELECT * FROM unnest($1, $2))",
-    )
-    .bind(numbers)
-    .bind(indexes)
-    .fetch_all(connection)
-    .await?;
+    let at = positions.iter().map(|at| (at.block_number, at.tx_index));
+    let rows = select_at(connection, "*", at).await?;
     let mut rows: Vec<TransactionRow> = decode_all(&rows)?;
     let order: HashMap<(u64, u32), usize> = positions
         .iter()
@@ -109,28 +188,57 @@ pub async fn with_blocks(
     connection: &mut PgConnection,
     rows: &[TransactionRow],
 ) -> Result<Vec<TransactionSummary>, sqlx::Error> {
-    let mut numbers: Vec<i64> = rows
-        .iter()
-        .map(|row| bind_height(row.block_number))
-        .collect();
-    numbers.dedup();
-    let blocks = sqlx::query("SELECT number, hash, timestamp FROM blocks WHERE number = ANY($1)")
-        .bind(numbers)
-        .fetch_all(connection)
-        .await?;
-    let mut contexts: HashMap<u64, BlockContext> = HashMap::with_capacity(blocks.len());
-    for block in &blocks {
-        let context = BlockContext {
-            hash: column(block, "hash")?,
-            timestamp: column(block, "timestamp")?,
-        };
-        contexts.insert(column(block, "number")?, context);
-    }
+    let contexts = block_contexts(connection, rows.iter().map(|row| row.block_number)).await?;
     rows.iter()
         .map(|row| {
             let context = contexts.get(&row.block_number);
             let context = *context.ok_or(sqlx::Error::RowNotFound)?;
             Ok(TransactionSummary::new(row, context))
+        })
+        .collect()
+}
+
+/// Hash and time of the canonical blocks at some heights.
+pub(super) async fn block_contexts(
+    connection: &mut PgConnection,
+    numbers: impl Iterator<Item = u64>,
+) -> Result<HashMap<u64, BlockContext>, sqlx::Error> {
+    let mut blocks = Vec::new();
+    for bucket in by_bucket(connection, numbers.map(|number| (number, 0))).await? {
+        let numbers: Vec<i64> = bucket.into_iter().map(|(number, _)| number).collect();
+        let found = sqlx::query(
+            "SELECT number, hash, timestamp FROM blocks
+             WHERE number BETWEEN $2 AND $3 AND number = ANY($1)",
+        )
+        .bind(&numbers)
+        .bind(numbers.first())
+        .bind(numbers.last())
+        .fetch_all(&mut *connection)
+        .await?;
+        blocks.extend(found);
+    }
+    blocks
+        .iter()
+        .map(|block| {
+            let context = BlockContext {
+                hash: column(block, "hash")?,
+                timestamp: column(block, "timestamp")?,
+            };
+            Ok((column(block, "number")?, context))
+        })
+        .collect()
+}
+
+/// Hashes of the canonical transactions at some positions.
+pub(super) async fn hashes_at(
+    connection: &mut PgConnection,
+    positions: impl Iterator<Item = (u64, u32)>,
+) -> Result<HashMap<(u64, u32), B256>, sqlx::Error> {
+    let rows = select_at(connection, "block_number, tx_index, hash", positions).await?;
+    rows.iter()
+        .map(|row| {
+            let position = (column(row, "block_number")?, column(row, "tx_index")?);
+            Ok((position, column(row, "hash")?))
         })
         .collect()
 }

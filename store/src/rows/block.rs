@@ -4,7 +4,7 @@ use super::{ActivityRow, count};
 use crate::pg::{Timestamp, table};
 use alloy::{
     consensus::Transaction as _,
-    primitives::{Address, B64, B256, Bloom, Bytes, U256, b256},
+    primitives::{Address, B64, B256, Bloom, Bytes, U256},
 };
 use chain::{ProvenBlock, Wei};
 use std::collections::HashSet;
@@ -175,7 +175,7 @@ table! {
         log_count: u32,
         /// Transactions that succeeded and moved a value.
         native_transfers: u32,
-        /// Logs shaped like a token transfer.
+        /// Token transfers, one for each item of a batch.
         token_transfers: u32,
         /// Contracts created at the top level.
         contracts_created: u32,
@@ -192,13 +192,17 @@ table! {
 
 impl BlockStatsRow {
     /// The metrics of a block; `activity` holds exactly its address activity.
-    pub(super) fn new(block: &ProvenBlock, activity: &[ActivityRow]) -> Self {
+    pub(super) fn new(
+        block: &ProvenBlock,
+        activity: &[ActivityRow],
+        token_transfers: usize,
+    ) -> Self {
         let transactions = &block.transactions;
         let header = &block.header;
         let tally = |test: &dyn Fn(&chain::ProvenTransaction) -> bool| {
             count(transactions.iter().filter(|tx| test(tx)).count())
         };
-        let logs = || transactions.iter().flat_map(|tx| &tx.receipt.logs);
+        let logs = transactions.iter().map(|tx| tx.receipt.logs.len());
         let addresses: HashSet<Address> = activity.iter().map(|row| row.address).collect();
         let fees = transactions
             .iter()
@@ -213,39 +217,16 @@ impl BlockStatsRow {
             size: block.size,
             tx_count: count(transactions.len()),
             failed_tx_count: tally(&|tx| tx.receipt.status == Some(false)),
-            log_count: count(logs().count()),
+            log_count: count(logs.sum()),
             native_transfers: tally(&|tx| {
                 tx.receipt.status != Some(false) && !tx.envelope.value().is_zero()
             }),
-            token_transfers: count(logs().filter(|log| is_token_transfer(log)).count()),
+            token_transfers: count(token_transfers),
             contracts_created: tally(&|tx| tx.receipt.contract_address.is_some()),
             active_addresses: count(addresses.len()),
             base_fee_per_gas: base_fee.map(Wei::from),
             burnt_fees: Wei(burnt),
             fees: Wei(fees.fold(U256::ZERO, U256::saturating_add)),
         }
-    }
-}
-
-/// `Transfer(address,address,uint256)` (ERC-20, ERC-721).
-const TRANSFER: B256 = b256!("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
-/// `TransferSingle(address,address,address,uint256,uint256)` (ERC-1155).
-const TRANSFER_SINGLE: B256 =
-    b256!("c3d58168c5ae7397731d063d5bbf3d657854427343f4c083240f7aacaa2d0f62");
-/// `TransferBatch(address,address,address,uint256[],uint256[])` (ERC-1155).
-const TRANSFER_BATCH: B256 =
-    b256!("4a39dc06d4c0dbc64b70af90fd698a233a518aa5d07e595d983b8c0526c8f7fb");
-
-/// Whether a log has the topics and the data length of a standard token transfer.
-///
-/// ERC-20 carries the amount in 32 bytes of data, ERC-721 the token in a fourth topic without data.
-fn is_token_transfer(log: &alloy::primitives::Log) -> bool {
-    let data = log.data.data.len();
-    match log.topics() {
-        [TRANSFER, _, _] => data == 32,
-        [TRANSFER, _, _, _] => data == 0,
-        [TRANSFER_SINGLE, _, _, _] => data == 64,
-        [TRANSFER_BATCH, _, _, _] => data >= 128,
-        _ => false,
     }
 }

@@ -5,8 +5,8 @@
 //! key over the whole batch, so that a page of the index is visited once and not once a row.
 
 use super::{
-    ActivityRow, BlockLookupRow, BlockRow, BlockStatsRow, LogRow, RowBatch, TransactionRow,
-    TxLookupRow, WithdrawalRow,
+    ActivityRow, BlockCreditRow, BlockLookupRow, BlockRow, BlockStatsRow, LogRow, RowBatch,
+    TokenTransferRow, TransactionRow, TxLookupRow, WithdrawalRow,
 };
 use crate::pg::{CopyRows, RowError, copy_all, write};
 use sqlx::PgConnection;
@@ -18,6 +18,8 @@ pub struct EncodedRows {
     withdrawals: CopyRows,
     transactions: CopyRows,
     logs: CopyRows,
+    token_transfers: CopyRows,
+    credits: CopyRows,
     activity: Vec<ActivityRow>,
     tx_lookup: Vec<TxLookupRow>,
     block_lookup: Vec<BlockLookupRow>,
@@ -36,6 +38,8 @@ impl EncodedRows {
             withdrawals: CopyRows::of(&batch.withdrawals)?,
             transactions: CopyRows::of(&batch.transactions)?,
             logs: CopyRows::of(&batch.logs)?,
+            token_transfers: CopyRows::of(&batch.token_transfers)?,
+            credits: CopyRows::of(&batch.credits)?,
             activity: batch.activity,
             tx_lookup: batch.tx_lookup,
             block_lookup: batch.block_lookup,
@@ -63,6 +67,8 @@ pub struct CopyBatch {
     withdrawals: Vec<CopyRows>,
     transactions: Vec<CopyRows>,
     logs: Vec<CopyRows>,
+    token_transfers: Vec<CopyRows>,
+    credits: Vec<CopyRows>,
     activity: Vec<CopyRows>,
     tx_lookup: Vec<CopyRows>,
     block_lookup: Vec<BlockLookupRow>,
@@ -81,6 +87,8 @@ impl CopyBatch {
             withdrawals: Vec::with_capacity(parts.len()),
             transactions: Vec::with_capacity(parts.len()),
             logs: Vec::with_capacity(parts.len()),
+            token_transfers: Vec::with_capacity(parts.len()),
+            credits: Vec::with_capacity(parts.len()),
             activity: Vec::new(),
             tx_lookup: Vec::new(),
             block_lookup: Vec::new(),
@@ -96,6 +104,8 @@ impl CopyBatch {
             batch.withdrawals.push(part.withdrawals);
             batch.transactions.push(part.transactions);
             batch.logs.push(part.logs);
+            batch.token_transfers.push(part.token_transfers);
+            batch.credits.push(part.credits);
             batch.block_lookup.extend(part.block_lookup);
             batch.stats.extend(part.stats);
             activity.extend(part.activity);
@@ -120,6 +130,8 @@ impl CopyBatch {
         copy_all::<WithdrawalRow>(connection, &self.withdrawals).await?;
         copy_all::<TransactionRow>(connection, &self.transactions).await?;
         copy_all::<LogRow>(connection, &self.logs).await?;
+        copy_all::<TokenTransferRow>(connection, &self.token_transfers).await?;
+        copy_all::<BlockCreditRow>(connection, &self.credits).await?;
         copy_all::<ActivityRow>(connection, &self.activity).await?;
         copy_all::<TxLookupRow>(connection, &self.tx_lookup).await
     }
