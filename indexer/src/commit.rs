@@ -17,6 +17,7 @@ use store::{
     coverage,
     event::{BlockEvent, Event, ReorgEvent},
     state::{self, BlockRef, ChainState, height},
+    tally,
     transaction::WriteConnection,
 };
 use tokio::sync::Notify;
@@ -50,6 +51,7 @@ pub struct Committer {
     profile: FinalityProfile,
     live_from: u64,
     committed: Arc<Notify>,
+    readers: Option<Arc<Notify>>,
     leader_token: Option<i64>,
 }
 
@@ -67,6 +69,7 @@ impl Committer {
             profile,
             live_from,
             committed,
+            readers: None,
             leader_token: None,
         }
     }
@@ -76,6 +79,15 @@ impl Committer {
     pub fn led_by(self, token: i64) -> Self {
         Self {
             leader_token: Some(token),
+            ..self
+        }
+    }
+
+    /// The same, waking all who wait for blocks to read more about.
+    #[must_use]
+    pub fn read_behind_by(self, readers: Arc<Notify>) -> Self {
+        Self {
+            readers: Some(readers),
             ..self
         }
     }
@@ -124,6 +136,7 @@ impl Committer {
             );
         }
         batch.write(connection).await?;
+        tally::add(connection, &batch).await?;
         append(connection, &mut after, commit.blocks).await?;
         self.advance_finality(connection, &mut after, commit.finality)
             .await?;
@@ -138,6 +151,9 @@ impl Committer {
 
         metrics::committed(commit.blocks.len(), rows, started.elapsed());
         self.committed.notify_one();
+        if let Some(readers) = &self.readers {
+            readers.notify_waiters();
+        }
         Ok(after)
     }
 
@@ -195,8 +211,8 @@ impl Committer {
             (Some(safe), Some(finalized))
         } else {
             (
-                believed(connection, head, node.safe).await?,
-                believed(connection, head, node.finalized).await?,
+                believed(connection, node.safe).await?,
+                believed(connection, node.finalized).await?,
             )
         };
         // Final stays final; safe may fall back with a reorg, and is never below final.
@@ -265,19 +281,15 @@ async fn append(
     Ok(())
 }
 
-/// The height up to which a node's tag can be believed: all of ours while we are below it, the tag's
-/// own where its hash is ours, and nothing where the node is on another branch.
+/// The height up to which a node's tag can be believed: its own where its hash is ours, and nothing where
+/// the node is on another branch, or where we are not that far (see [`crate::finality_watch`]).
 async fn believed(
     connection: &mut PgConnection,
-    head: BlockRef,
     tag: Option<BlockRef>,
 ) -> Result<Option<u64>, IndexError> {
     let Some(tag) = tag else {
         return Ok(None);
     };
-    if tag.number > head.number {
-        return Ok(Some(head.number));
-    }
     let ours = find_hash(connection, tag.number).await?;
     Ok((ours == Some(tag.hash)).then_some(tag.number))
 }

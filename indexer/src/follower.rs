@@ -191,6 +191,11 @@ impl Follower {
         };
         self.status.committed(&state);
         if self.is_done(&state) {
+            self.finality.ask_anew();
+            self.finality.ask(&self.source, state.head).await?;
+            if self.finality.is_news() {
+                self.commit(&state, None, &[]).await?;
+            }
             return Ok(Step::Done);
         }
         let tip = self.tip().await?;
@@ -237,7 +242,7 @@ impl Follower {
 
     /// Nothing new: a moment to see what has become final.
     async fn settle(&mut self, state: &ChainState) -> Result<Step, IndexError> {
-        self.finality.ask(&self.source).await?;
+        self.finality.ask(&self.source, state.head).await?;
         if self.finality.is_news() {
             let after = self.commit(state, None, &[]).await?;
             self.state = Some(after);
@@ -291,7 +296,7 @@ impl Follower {
             let block = self.fetch(Block::Hash(tip.hash)).await?;
             return self.append(state, vec![block]).await;
         }
-        self.finality.ask(&self.source).await?;
+        self.finality.ask(&self.source, state.head).await?;
         self.progress.start("catching up", from, to);
         let mut fetched =
             FetchAhead::start(&self.source, self.verify, self.chain.live_from, from, to);
@@ -311,7 +316,7 @@ impl Follower {
             self.progress.done(last - from + 1);
             state = after;
             // A catch-up may take hours: what the node has and what is final move on meanwhile.
-            if self.finality.ask(&self.source).await? {
+            if self.finality.ask(&self.source, state.head).await? {
                 self.status
                     .node_answered(self.source.head().await?.number());
             }

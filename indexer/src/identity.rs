@@ -242,14 +242,14 @@ async fn first_start(
     let start_block = config.start_block.unwrap_or(0);
     check_bounds(config.until, start_block)?;
     // Before the row that ends the first start: a chunk size cannot be made up for.
-    size_chunks(source, &config.database, &head).await?;
+    let bucket_blocks = size_chunks(source, &config.database, &head).await?;
     state::insert_chain(
         &config.database,
         found.chain_id,
         found.genesis,
         profile,
-        start_block,
-        finalized + 1,
+        (start_block, finalized + 1),
+        bucket_blocks,
     )
     .await?;
     tracing::info!(
@@ -304,11 +304,13 @@ async fn count_transactions(source: &Source, number: u64) -> u64 {
 }
 
 /// Chooses the chunk size of an empty database by the chain's own block time and by how full its blocks
-/// are.
-async fn size_chunks(source: &Source, pool: &PgPool, head: &Tip) -> Result<(), IndexError> {
-    if schema::edition(pool).await? == Edition::Plain {
-        return Ok(());
-    }
+/// are. Returns the blocks of a chunk, which counters have buckets of whether there are chunks or not;
+/// `None` leaves the schema's default.
+async fn size_chunks(
+    source: &Source,
+    pool: &PgPool,
+    head: &Tip,
+) -> Result<Option<u64>, IndexError> {
     let back = head.number().min(BLOCK_TIME_WINDOW);
     let earlier = head.number() - back;
     let earlier = source.find_header(&format!("{earlier:#x}")).await;
@@ -316,7 +318,7 @@ async fn size_chunks(source: &Source, pool: &PgPool, head: &Tip) -> Result<(), I
     let seconds = earlier.map_or(0, |tip| head.timestamp().saturating_sub(tip.timestamp()));
     // blocks per chunk = span × blocks ÷ seconds; a chain without a past keeps the schema's default.
     let Some(blocks) = (CHUNK_SPAN.as_secs() * back).checked_div(seconds) else {
-        return Ok(());
+        return Ok(None);
     };
     let blocks = blocks.clamp(*CHUNK_BLOCKS.start(), *CHUNK_BLOCKS.end());
     let typical = [
@@ -331,10 +333,12 @@ async fn size_chunks(source: &Source, pool: &PgPool, head: &Tip) -> Result<(), I
     }
     let by_density = (CHUNK_TRANSACTIONS * sampled).checked_div(transactions);
     let blocks = blocks.min(by_density.unwrap_or(u64::MAX).max(FEWEST_CHUNK_BLOCKS));
-    schema::set_chunk_blocks(pool, blocks).await?;
+    if schema::edition(pool).await? != Edition::Plain {
+        schema::set_chunk_blocks(pool, blocks).await?;
+    }
     tracing::info!(
         chunk.blocks = blocks,
         "chunk size follows the chain's block time and density"
     );
-    Ok(())
+    Ok(Some(blocks))
 }

@@ -6,6 +6,7 @@
 mod backfill;
 mod commit;
 mod config;
+mod enrich;
 mod error;
 mod finality_watch;
 mod follower;
@@ -23,6 +24,7 @@ mod repair;
 mod rollback;
 mod source;
 mod status;
+mod tallier;
 mod telemetry;
 mod tip;
 mod trouble;

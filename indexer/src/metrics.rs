@@ -34,6 +34,18 @@ pub fn describe() {
         "indexer_backfill_missing_blocks",
         "Blocks below the head that are not there yet"
     );
+    describe_gauge!(
+        "indexer_traces_missing_blocks",
+        "Blocks whose internal transfers are not read yet"
+    );
+    describe_counter!(
+        "indexer_traces_blocks_total",
+        "Blocks whose internal transfers were read"
+    );
+    describe_counter!(
+        "indexer_traces_failures_total",
+        "Blocks that could not be traced, by kind"
+    );
     describe_counter!("indexer_blocks_total", "Blocks committed");
     describe_counter!("indexer_rows_total", "Rows committed");
     describe_counter!("indexer_reorgs_total", "Reorgs followed, by depth");
@@ -147,6 +159,14 @@ pub(crate) fn reorged(depth: u64) {
 pub(crate) fn published(events: usize, took: Duration) {
     counter!("indexer_events_published_total").increment(u64::try_from(events).unwrap_or(u64::MAX));
     histogram!("indexer_publish_duration_seconds").record(took);
+}
+
+pub(crate) fn traced(blocks: usize) {
+    counter!("indexer_traces_blocks_total").increment(u64::try_from(blocks).unwrap_or(u64::MAX));
+}
+
+pub(crate) fn trace_failed(kind: &'static str) {
+    counter!("indexer_traces_failures_total", "kind" => kind).increment(1);
 }
 
 /// Sets a gauge to a height or a count; doubles hold those exactly far beyond any chain's life.

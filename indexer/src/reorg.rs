@@ -12,7 +12,10 @@ use crate::{
 use alloy::primitives::B256;
 use chain::{Checks, ProvenBlock};
 use sqlx::{PgConnection, Row as _};
-use store::state::{BlockRef, ChainState, height};
+use store::{
+    state::{BlockRef, ChainState, height},
+    tally,
+};
 
 /// A branch that replaces ours above an ancestor.
 #[derive(Debug)]
@@ -170,6 +173,9 @@ pub(crate) async fn drop_above(
     .execute(&mut *connection)
     .await?;
     archive(connection, height(reorg)?, at).await?;
+    tally::remove_above(connection, ancestor.number).await?;
+    let above = ancestor.number + 1..=old_head.number;
+    tally::subtract_internal(connection, above).await?;
     // Derived rows are found through the rows that they derive from, so those go last.
     for statement in ROLL_BACK {
         sqlx::query(statement)
@@ -201,11 +207,13 @@ async fn list_above(connection: &mut PgConnection, at: i64) -> Result<Vec<BlockR
 }
 
 async fn archive(connection: &mut PgConnection, reorg: i64, at: i64) -> Result<(), IndexError> {
-    const ARCHIVE: [&str; 4] = [
+    const ARCHIVE: [&str; 5] = [
         "INSERT INTO orphaned_blocks SELECT $1, b.* FROM blocks b WHERE number > $2",
         "INSERT INTO orphaned_withdrawals SELECT $1, w.* FROM withdrawals w WHERE block_number > $2",
         "INSERT INTO orphaned_transactions SELECT $1, t.* FROM transactions t WHERE block_number > $2",
         "INSERT INTO orphaned_logs SELECT $1, l.* FROM logs l WHERE block_number > $2",
+        "INSERT INTO orphaned_internal_transfers
+         SELECT $1, i.* FROM internal_transfers i WHERE block_number > $2",
     ];
     for statement in ARCHIVE {
         sqlx::query(statement)
@@ -219,9 +227,9 @@ async fn archive(connection: &mut PgConnection, reorg: i64, at: i64) -> Result<(
 
 /// What takes a batch's rows away again, `$1` being the ancestor's height.
 ///
-/// Lookups and activity are deleted by their own keys, never by a scan for heights: their indexes do
-/// not begin with one.
-const ROLL_BACK: [&str; 9] = [
+/// Lookups, activity and credits are deleted by their own keys, never by a scan for heights: their
+/// indexes do not begin with one. What a node was asked for is asked for again.
+const ROLL_BACK: [&str; 18] = [
     "DELETE FROM tx_lookup l USING transactions t
      WHERE t.block_number > $1 AND l.hash_prefix = hash_prefix(t.hash)
        AND l.block_number = t.block_number AND l.tx_index = t.tx_index",
@@ -238,6 +246,21 @@ const ROLL_BACK: [&str; 9] = [
     // chain but for dev chains with odd clocks, so the height decides.
     "DELETE FROM block_stats WHERE number > $1
        AND \"time\" >= (SELECT to_timestamp(min(timestamp)) FROM blocks WHERE number > $1)",
+    "DELETE FROM block_credits c USING (
+         SELECT miner AS address, number AS block_number FROM blocks WHERE number > $1
+         UNION SELECT address, block_number FROM withdrawals WHERE block_number > $1
+     ) k
+     WHERE c.block_number > $1 AND c.address = k.address AND c.block_number = k.block_number",
+    "DELETE FROM token_transfers WHERE block_number > $1",
+    "DELETE FROM internal_transfers WHERE block_number > $1",
+    "DELETE FROM native_balances WHERE block_number > $1",
+    // An opening that stood below the first block with its address, which is gone.
+    "DELETE FROM native_balances o WHERE block_number = $1 AND NOT EXISTS (
+         SELECT FROM native_balances e WHERE e.address = o.address AND e.block_number < $1)",
+    "DELETE FROM asked_balances WHERE block_number > $1",
+    "UPDATE contract_code SET read_at = NULL WHERE read_at > $1",
+    "UPDATE token_metadata SET read_at = NULL WHERE read_at > $1",
+    "UPDATE enrichment SET blocks = blocks - int8multirange(int8range($1, NULL, '()'))",
     "DELETE FROM logs WHERE block_number > $1",
     "DELETE FROM transactions WHERE block_number > $1",
     "DELETE FROM withdrawals WHERE block_number > $1",

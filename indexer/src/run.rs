@@ -4,6 +4,7 @@ use crate::{
     backfill::Backfill,
     commit::Committer,
     config::IndexerConfig,
+    enrich::Enricher,
     error::IndexError,
     follower::Follower,
     identity,
@@ -12,6 +13,7 @@ use crate::{
     publish::Publisher,
     source::Source,
     status::Status,
+    tallier::Tallier,
     telemetry,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -105,14 +107,15 @@ impl Indexer {
         let database = &self.config.database;
         let lead = Lead::acquire(database).await?;
         self.status.set_leads(true);
-        let news = Arc::new(Notify::new());
+        let (news, new_blocks) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let committer = Committer::new(
             database.clone(),
             self.chain.finality_profile,
             self.chain.live_from,
             news.clone(),
         )
-        .led_by(lead.token);
+        .led_by(lead.token)
+        .read_behind_by(new_blocks.clone());
         let publisher = || {
             Publisher::new(
                 database.clone(),
@@ -125,6 +128,15 @@ impl Indexer {
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(publisher()?.run()));
         let _heartbeat =
             AbortOnDropHandle::new(tokio::spawn(beat(database.clone(), self.status.clone())));
+        let enricher = Enricher {
+            database: database.clone(),
+            source: self.source.clone(),
+            chain: self.chain.clone(),
+            leader_token: lead.token,
+            new_blocks,
+            redis_url: self.config.redis_url.clone(),
+        };
+        let _enriching = AbortOnDropHandle::new(tokio::spawn(enricher.run()));
         let progress = Progress::new(self.progress);
         let backfill = Backfill::new(
             &self.config,
@@ -145,7 +157,7 @@ impl Indexer {
         );
         tokio::select! {
             // The follower ends only where a last block was given; then the history is waited for.
-            done = self.follow(&mut follower, backfill) => done?,
+            done = self.follow(&mut follower, backfill, lead.token) => done?,
             // It never ends by itself: an indexer that commits and says nothing must not go on.
             ended = &mut publishing => {
                 let reason = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
@@ -162,9 +174,14 @@ impl Indexer {
 }
 
 impl Indexer {
-    /// Follows the head and fills in what is below it; ends only where a last block was given.
-    async fn follow(&self, follower: &mut Follower, backfill: Backfill) -> Result<(), IndexError> {
-        let complete = CancellationToken::new();
+    /// Follows the head, fills in what is below it and counts it; ends only where a last block was given.
+    async fn follow(
+        &self,
+        follower: &mut Follower,
+        backfill: Backfill,
+        leader_token: i64,
+    ) -> Result<(), IndexError> {
+        let (filled, complete) = (CancellationToken::new(), CancellationToken::new());
         let live = async {
             follower.run().await?;
             // The head asked for is there; the node is still one whose silence must be noticed.
@@ -179,10 +196,20 @@ impl Indexer {
         };
         let history = async {
             backfill.run().await?;
+            filled.cancel();
+            Ok(())
+        };
+        let counted = async {
+            let tallier = Tallier {
+                pool: self.config.database.clone(),
+                leader_token,
+            };
+            let ends = self.config.until.map(|_| filled.clone());
+            tallier.run(ends).await?;
             complete.cancel();
             Ok(())
         };
-        tokio::try_join!(live, Box::pin(history)).map(|_| ())
+        tokio::try_join!(live, Box::pin(history), Box::pin(counted)).map(|_| ())
     }
 }
 

@@ -35,6 +35,13 @@ const UNSUPPORTED: [&str; 4] = [
     "method not enabled",
     "method is not available",
 ];
+/// How clients begin to say that a contract refused a call, which is no refusal of theirs. What follows
+/// is the contract's own text.
+const REVERTED: [&str; 3] = ["execution reverted", "vm execution error", "reverted"];
+
+/// geth's code for the same.
+const REVERTED_CODE: i64 = 3;
+
 const PRUNED: [&str; 3] = ["pruned", "due to pruning", "neither stored"];
 const BUSY: [&str; 16] = [
     "rate limit",
@@ -70,7 +77,9 @@ pub(crate) fn read(code: i64, message: &str, data: Option<&str>) -> Refusal {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     // A rate that is counted in batches is still a rate.
     let counts_by_time = says(&["per second", "/second", "/sec"]);
-    if UNSUPPORTED_CODES.contains(&code) || says(&UNSUPPORTED) {
+    if code == REVERTED_CODE || REVERTED.iter().any(|words| text.starts_with(words)) {
+        Refusal::Other
+    } else if UNSUPPORTED_CODES.contains(&code) || says(&UNSUPPORTED) {
         Refusal::Unsupported
     } else if code == PRUNED_CODE || says(&PRUNED) {
         Refusal::Pruned
@@ -244,6 +253,18 @@ mod tests {
         ),
         ("EIP-1474", -32005, "Limit exceeded", Refusal::TooLarge),
         ("any", -32603, "Internal error", Refusal::Other),
+        (
+            "a contract by geth",
+            3,
+            "execution reverted: too many requests, retry in 999s",
+            Refusal::Other,
+        ),
+        (
+            "a contract by Besu",
+            -32000,
+            "Execution reverted: method not found",
+            Refusal::Other,
+        ),
         (
             "any",
             -32000,

@@ -11,7 +11,7 @@ use store::{
     cache::Head,
     event::Event,
     state::{self, BlockRef, ChainState, height},
-    transaction,
+    tally, transaction,
 };
 
 /// A transaction that holds the state; dropped without a commit, it changes nothing.
@@ -84,11 +84,17 @@ const BY_ADDRESS: &str = "DELETE FROM address_activity x USING (
          UNION SELECT contract_address FROM transactions WHERE block_number BETWEEN $1 AND $2
          UNION SELECT unnest($3::bytea[])
      ) k WHERE x.address = k.key AND x.block_number BETWEEN $1 AND $2";
+const BY_CREDITED: &str = "DELETE FROM block_credits x USING (
+         SELECT miner AS key FROM blocks WHERE number BETWEEN $1 AND $2
+         UNION SELECT address FROM withdrawals WHERE block_number BETWEEN $1 AND $2
+         UNION SELECT unnest($3::bytea[])
+     ) k WHERE x.address = k.key AND x.block_number BETWEEN $1 AND $2";
 const BY_TIME: &str = "DELETE FROM block_stats x USING (
          SELECT timestamp AS key FROM blocks WHERE number BETWEEN $1 AND $2
          UNION SELECT unnest($3::bigint[])
      ) k WHERE x.\"time\" = to_timestamp(k.key) AND x.number BETWEEN $1 AND $2";
-const BY_HEIGHT: [&str; 4] = [
+const BY_HEIGHT: [&str; 5] = [
+    "DELETE FROM token_transfers WHERE block_number BETWEEN $1 AND $2",
     "DELETE FROM logs WHERE block_number BETWEEN $1 AND $2",
     "DELETE FROM transactions WHERE block_number BETWEEN $1 AND $2",
     "DELETE FROM withdrawals WHERE block_number BETWEEN $1 AND $2",
@@ -111,10 +117,16 @@ async fn delete_rows(
         let query = sqlx::query(statement).bind(low).bind(high);
         query.bind(keys).execute(&mut *connection).await?;
     }
-    let addresses: HashSet<Address> = fresh.activity.iter().map(|row| row.address).collect();
-    let addresses: Vec<&[u8]> = addresses.iter().map(|address| address.as_slice()).collect();
-    let query = sqlx::query(BY_ADDRESS).bind(low).bind(high);
-    query.bind(addresses).execute(&mut *connection).await?;
+    let active = fresh.activity.iter().map(|row| row.address);
+    let credited = fresh.credits.iter().map(|row| row.address);
+    for (statement, addresses) in [
+        (BY_ADDRESS, active.collect::<HashSet<Address>>()),
+        (BY_CREDITED, credited.collect()),
+    ] {
+        let addresses: Vec<&[u8]> = addresses.iter().map(|it| it.as_slice()).collect();
+        let query = sqlx::query(statement).bind(low).bind(high);
+        query.bind(addresses).execute(&mut *connection).await?;
+    }
     let times = fresh.blocks.iter().map(|row| height(row.timestamp));
     let times = times.collect::<Result<Vec<i64>, _>>()?;
     let query = sqlx::query(BY_TIME).bind(low).bind(high);
@@ -260,6 +272,23 @@ impl Repair {
         change.state.tx_count = count;
         change.commit().await?;
         done(Step::Corrected("the count of transactions"));
+        Ok(())
+    }
+
+    /// Counters that are not what the rows come to, all of which are right, are forgotten: a running
+    /// indexer counts everything again.
+    pub(super) async fn correct_counters(
+        &self,
+        damage: &Damage,
+        done: &mut impl FnMut(Step),
+    ) -> Result<(), RepairError> {
+        if !damage.counters {
+            return Ok(());
+        }
+        let mut change = Change::begin(&self.pool).await?;
+        tally::reset(change.connection()).await?;
+        change.commit().await?;
+        done(Step::Corrected("counters, which the indexer counts again"));
         Ok(())
     }
 
