@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::json::{Json, place_of, quantity};
 use crate::text::Listed;
+use crate::trace::{self, CallFrame};
 
 /// Why a text cannot be a canned block.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,9 @@ pub struct CannedBlock {
     transaction_list: Range<usize>,
     with_hashes: OnceLock<Json>,
     header: OnceLock<Json>,
+    /// What each transaction did within, where that is known.
+    calls: Option<Arc<[CallFrame]>>,
+    call_tracer: OnceLock<Json>,
 }
 
 /// What a block says of itself outside its body.
@@ -152,6 +156,8 @@ impl CannedBlock {
             block,
             with_hashes: OnceLock::new(),
             header: OnceLock::new(),
+            calls: None,
+            call_tracer: OnceLock::new(),
         })
     }
 
@@ -184,6 +190,8 @@ impl CannedBlock {
             block: block.text,
             with_hashes: OnceLock::new(),
             header: OnceLock::new(),
+            calls: None,
+            call_tracer: OnceLock::new(),
         }
     }
 
@@ -192,6 +200,29 @@ impl CannedBlock {
     pub fn with_uncles(mut self, uncles: impl IntoIterator<Item = Arc<str>>) -> Self {
         self.uncles = uncles.into_iter().map(Json::from).collect();
         self.uncle_count = self.uncle_count.max(self.uncles.len());
+        self
+    }
+
+    /// The same block, told as `callTracer` answered, one trace for each transaction.
+    ///
+    /// # Errors
+    /// When the text is no such answer.
+    pub fn with_traces(self, call_tracer: &str) -> Result<Self, BlockError> {
+        #[derive(Deserialize)]
+        struct Traced {
+            result: CallFrame,
+        }
+        let traced: Vec<Traced> = read("the traces", call_tracer)?;
+        let block = self.with_calls(traced.into_iter().map(|one| one.result).collect());
+        block.call_tracer.get_or_init(|| Json::from(call_tracer));
+        Ok(block)
+    }
+
+    /// The same block, whose transactions did this, each being the top of its calls.
+    #[must_use]
+    pub fn with_calls(mut self, calls: Vec<CallFrame>) -> Self {
+        self.calls = Some(calls.into());
+        self.call_tracer = OnceLock::new();
         self
     }
 
@@ -239,6 +270,25 @@ impl CannedBlock {
             Json::from(format!("{before}[{hashes}]{after}"))
         };
         self.with_hashes.get_or_init(splice).clone()
+    }
+
+    /// The reply to `debug_traceBlockByHash` with `callTracer`; `None` where nothing was traced.
+    pub(crate) fn call_tracer(&self) -> Option<Json> {
+        let calls = self.calls.as_ref()?;
+        let write = || Json::from(&trace::call_tracer(self.traced(calls)));
+        Some(self.call_tracer.get_or_init(write).clone())
+    }
+
+    /// The reply to `trace_block`; `None` where nothing was traced.
+    pub(crate) fn flat_traces(&self) -> Option<Json> {
+        let transactions = self.traced(self.calls.as_ref()?);
+        let told = trace::flat_traces((self.number, self.hash), transactions);
+        Some(Json::from(&told))
+    }
+
+    fn traced<'a>(&'a self, calls: &'a [CallFrame]) -> impl Iterator<Item = (B256, &'a CallFrame)> {
+        let hashes = self.transactions.iter().map(|transaction| transaction.hash);
+        hashes.zip(calls)
     }
 
     /// What a `newHeads` notification carries: the block without its lists.

@@ -206,6 +206,11 @@ impl CannedChain {
         self.write(|state| state.pruned = below);
     }
 
+    /// Forgets the state below a height, so that older blocks are there and cannot be traced.
+    pub fn set_stateless_below(&self, height: u64) {
+        self.write(|state| state.stateless_below = height);
+    }
+
     /// The newest visible block.
     pub fn head(&self) -> Option<Arc<CannedBlock>> {
         self.read(0, |view| view.head_block()?.canned())

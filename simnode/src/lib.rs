@@ -71,6 +71,8 @@
 //! | another genesis, chain id, client | [`CannedChain::set_genesis`], `set_chain_id`, `set_client_version` |
 //! | tags that are unknown or far behind | [`CannedChain::set_finalized`], `set_safe` |
 //! | pruned history, forgotten orphans | [`CannedChain::set_pruned`], `forget_orphans`, `forget` |
+//! | state that is gone, so that old blocks cannot be traced | [`CannedChain::set_stateless_below`] |
+//! | no traces at all, or in one form only | [`Fault::Unsupported`] |
 //! | replies that come late, or never | [`Fault::Latency`] (any number at once), [`Fault::NeverAnswer`] |
 //! | stale heads | [`Fault::StaleHead`] |
 //! | nulls, receipts of another block, missing methods | [`Fault::Null`], `ReceiptsOfAnotherBlock`, `Unsupported` |
@@ -90,6 +92,7 @@
 //! | `block`, `json` | one block: its bodies as shared text, with the places of their parts |
 //! | `chain`, `state`, `view`, `found` | growth, reorgs, held heads; what is held; what one request sees and finds |
 //! | `methods`, `node`, `wire` | a call: parsed, counted, spoiled or answered, spliced |
+//! | `trace` | what transactions did within, in two forms |
 //! | `faults`, `limits`, `requests` | how the node misbehaves; what it refuses; what it was asked |
 //! | `server`, `http`, `socket` | thread and port; the two transports |
 
@@ -113,6 +116,7 @@ mod server;
 mod socket;
 mod state;
 mod text;
+pub mod trace;
 mod view;
 mod wire;
 

@@ -118,8 +118,34 @@ pub(crate) fn answer(
                 .and_then(|index| block?.uncle(index));
             Ok(or_null(uncle))
         }
+        "debug_traceBlockByHash" | "debug_traceBlockByNumber" | "trace_block" => {
+            traces(view, method, params)
+        }
         _ => Err(RpcError::method_not_found(method)),
     }
+}
+
+/// What a block's transactions did within; a chain that was never traced has no such method. Bodies that
+/// were pruned (EIP-4444) are one thing, state that is gone another: only the latter is looked at.
+fn traces(view: &View<'_>, method: &str, params: &[Value]) -> Answer {
+    let tracer = params.get(1).and_then(|options| options.get("tracer"));
+    if method != "trace_block" && tracer.and_then(Value::as_str) != Some("callTracer") {
+        return Err(RpcError::invalid_params("only callTracer is known"));
+    }
+    let wanted = pointer(params.first())?;
+    let Some(found) = view.block(wanted)? else {
+        return Err(RpcError::new(-32000, "block not found"));
+    };
+    let told = match &found {
+        Found::Canned(block) if method == "trace_block" => block.flat_traces(),
+        Found::Canned(block) => block.call_tracer(),
+        Found::Load { .. } => None,
+    };
+    let told = told.ok_or_else(|| RpcError::method_not_found(method))?;
+    if found.number() > 0 && !view.has_state(found.number()) {
+        return Err(RpcError::new(-32000, "missing trie node (path )"));
+    }
+    Ok(told)
 }
 
 /// `…ByHash…` methods take a hash and nothing else; the others a number or a tag.

@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) load: Option<Load>,
     /// Bodies below this height are gone.
     pub(crate) pruned: Option<(u64, Pruned)>,
+    /// State below this height is gone: nothing can be executed again there.
+    pub(crate) stateless_below: u64,
     pub(crate) canonical: BTreeMap<u64, Arc<CannedBlock>>,
     /// Canonical blocks and those that reorgs removed, until they are forgotten.
     pub(crate) known: HashMap<B256, Arc<CannedBlock>>,
@@ -46,6 +48,7 @@ impl State {
             default_genesis,
             load: None,
             pruned: None,
+            stateless_below: 0,
             canonical: BTreeMap::new(),
             known: HashMap::new(),
             inclusions: HashMap::new(),

@@ -88,6 +88,11 @@ impl<'a> View<'a> {
         (number > 0 && number < below).then_some(told)
     }
 
+    /// Whether blocks of this height can be executed again.
+    pub(crate) fn has_state(&self, number: u64) -> bool {
+        number >= self.state.stateless_below
+    }
+
     /// Whether transactions can be found by hash in all of the chain.
     pub(crate) fn knows_all_transactions(&self) -> bool {
         self.state.load.is_none()

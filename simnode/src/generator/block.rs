@@ -5,7 +5,7 @@ use alloy::eips::eip4895::Withdrawal;
 use alloy::eips::eip7840::BlobParams;
 use alloy::primitives::{B256, U256};
 
-use super::Profile;
+use super::{Profile, trace};
 use crate::block::{CannedBlock, Stated};
 use crate::executed::Executed;
 use crate::seal;
@@ -68,7 +68,8 @@ impl GeneratedBlock {
             timestamp: header.timestamp,
         };
         let hashes = executed.iter().map(|one| *one.envelope.tx_hash());
-        let canned = CannedBlock::written(&stated, (block, transaction_list), receipts, hashes);
+        let canned = CannedBlock::written(&stated, (block, transaction_list), receipts, hashes)
+            .with_calls(executed.iter().map(trace::of).collect());
         Self {
             header,
             hash,

@@ -49,7 +49,7 @@ pub(crate) fn wallet(n: u8) -> Address {
     Address::from_word(keccak256([b'w', n]))
 }
 
-fn contract(standard: &str, n: u8) -> Address {
+pub(crate) fn contract(standard: &str, n: u8) -> Address {
     Address::from_word(keccak256(format!("{standard} {n}")))
 }
 
@@ -58,7 +58,7 @@ fn amount(random: &mut StdRng) -> U256 {
     U256::from_be_bytes(random.random::<[u8; 32]>()) >> random.random_range(0..=256_usize)
 }
 
-fn ether(random: &mut StdRng) -> U256 {
+pub(crate) fn ether(random: &mut StdRng) -> U256 {
     U256::from(random.random_range(0..100_000_000_u64)) * U256::from(1_000_000_000_000_u64)
 }
 

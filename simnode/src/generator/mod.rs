@@ -10,6 +10,7 @@ mod call;
 mod event;
 mod profile;
 mod qbft;
+mod trace;
 mod transaction;
 
 use alloy::consensus::Header;

@@ -47,6 +47,8 @@ pub struct LoadProfile {
     pub recipients: usize,
     /// Tokens that are moved.
     pub tokens: usize,
+    /// Whether their logs are transfers; else they are of the same size, and of an event that nobody knows.
+    pub transfers: bool,
 }
 
 impl Default for LoadProfile {
@@ -59,6 +61,7 @@ impl Default for LoadProfile {
             senders: 1_000,
             recipients: 100_000,
             tokens: 50,
+            transfers: true,
         }
     }
 }

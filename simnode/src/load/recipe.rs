@@ -84,7 +84,11 @@ impl Recipe {
             Token { address, hash }
         });
         let receiving = (0..profile.recipients.max(1)).map(|n| numbered("load wallet", n).into());
-        let transfer = keccak256("Transfer(address,address,uint256)");
+        let transfer = if profile.transfers {
+            keccak256("Transfer(address,address,uint256)")
+        } else {
+            keccak256("Unknown(address,address,uint256)")
+        };
         let approval = keccak256("Approval(address,address,uint256)");
         Self {
             signer: Signer::new(),
