@@ -46,7 +46,7 @@ fmt: ## format the code
 lint: ## lints alone
 	cargo clippy --workspace --all-targets -- -D warnings
 
-contracts: setup ## compile the token again (its artifact is committed)
+contracts: setup ## compile the contracts again (their artifacts are committed)
 	@npm run --silent --prefix contracts build
 
 clean: ## remove what was built; data folders stay

@@ -1,45 +1,68 @@
-// Compiles TallyToken.sol to TallyToken.json (ABI and creation bytecode), which is committed: building
-// the Rust side needs neither node nor a compiler. The same source always gives the same bytes: the
-// compiler is pinned, its settings are fixed here, and the metadata hash, which would tie the bytecode
-// to comments and paths, is left out.
+// Compiles every contract here to an artifact beside its source (ABI and creation bytecode), which is
+// committed: building the Rust side needs neither node nor a compiler. The same source always gives the
+// same bytes: compiler and library are pinned, the settings are fixed here, and the metadata hash, which
+// would tie the bytecode to comments and paths, is left out.
 //
-//   npm run build    writes the artifact
-//   npm run check    fails when the committed artifact is not what the source compiles to
+//   npm run build    writes the artifacts
+//   npm run check    fails when a committed artifact is not what its source compiles to
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import solc from "solc";
 
-const CONTRACT = "TallyToken";
-const source = new URL(`${CONTRACT}.sol`, import.meta.url);
-const artifact = new URL(`${CONTRACT}.json`, import.meta.url);
+const here = fileURLToPath(new URL(".", import.meta.url));
+// What the dev chain's traffic and the tests deploy; one contract of the file's name is in each.
+const sources = [".", "tokens", "calls"].flatMap((folder) =>
+  readdirSync(join(here, folder))
+    .filter((file) => file.endsWith(".sol"))
+    .sort()
+    .map((file) => join(folder, file)),
+);
+
+// "selfdestruct" has been deprecated: Farewell is about nothing else.
+const EXPECTED_WARNINGS = ["5159"];
 
 const input = {
   language: "Solidity",
-  sources: { [`${CONTRACT}.sol`]: { content: readFileSync(source, "utf8") } },
+  sources: Object.fromEntries(
+    sources.map((source) => [source, { content: readFileSync(join(here, source), "utf8") }]),
+  ),
   settings: {
     // Paris: the bytecode also runs on private networks that have not activated Shanghai (no PUSH0).
     evmVersion: "paris",
     optimizer: { enabled: true, runs: 200 },
     metadata: { bytecodeHash: "none", appendCBOR: false },
-    outputSelection: { "*": { [CONTRACT]: ["abi", "evm.bytecode.object"] } },
+    outputSelection: Object.fromEntries(
+      sources.map((source) => [source, { [basename(source, ".sol")]: ["abi", "evm.bytecode.object"] }]),
+    ),
   },
 };
 
-const output = JSON.parse(solc.compile(JSON.stringify(input)));
-for (const problem of output.errors ?? []) {
+function library(path) {
+  const file = join(here, "node_modules", path);
+  return existsSync(file) ? { contents: readFileSync(file, "utf8") } : { error: `no ${path}` };
+}
+
+const output = JSON.parse(solc.compile(JSON.stringify(input), { import: library }));
+const problems = (output.errors ?? []).filter(({ errorCode }) => !EXPECTED_WARNINGS.includes(errorCode));
+for (const problem of problems) {
   process.stderr.write(problem.formattedMessage);
 }
-// Warnings fail too: a token this small has no reason to have any.
-if (output.errors?.length) process.exit(1);
+// Warnings fail too: contracts this small have no reason to have any others.
+if (problems.length) process.exit(1);
 
-const { abi, evm } = output.contracts[`${CONTRACT}.sol`][CONTRACT];
-const text = `${JSON.stringify({ contractName: CONTRACT, abi, bytecode: `0x${evm.bytecode.object}` }, null, 1)}\n`;
-
-if (process.argv.includes("--check")) {
-  if (readFileSync(artifact, "utf8") !== text) {
-    process.stderr.write(`${CONTRACT}.json is not what ${CONTRACT}.sol compiles to; run: npm run build\n`);
-    process.exit(1);
+let stale = 0;
+for (const source of sources) {
+  const contractName = basename(source, ".sol");
+  const { abi, evm } = output.contracts[source][contractName];
+  const text = `${JSON.stringify({ contractName, abi, bytecode: `0x${evm.bytecode.object}` }, null, 1)}\n`;
+  const artifact = join(here, source.replace(/\.sol$/, ".json"));
+  if (!process.argv.includes("--check")) {
+    writeFileSync(artifact, text);
+  } else if (!existsSync(artifact) || readFileSync(artifact, "utf8") !== text) {
+    process.stderr.write(`${artifact} is not what ${source} compiles to; run: npm run build\n`);
+    stale += 1;
   }
-} else {
-  writeFileSync(artifact, text);
 }
+process.exit(stale ? 1 : 0);

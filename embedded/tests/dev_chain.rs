@@ -7,7 +7,7 @@ use std::time::Duration;
 use alloy::consensus::Transaction as _;
 use alloy::eips::BlockNumberOrTag;
 use alloy::network::{Ethereum, TransactionResponse};
-use alloy::primitives::B256;
+use alloy::primitives::{B256, keccak256};
 use alloy::providers::{Provider, RootProvider};
 use serde_json::Value;
 use tallyscan_embedded::traffic::{Kind, Tally, Traffic, TrafficOptions};
@@ -145,6 +145,7 @@ async fn traffic_has_every_kind_of_transaction_failures_and_reorgs() {
 
     let mut types: BTreeMap<u8, u64> = BTreeMap::new();
     let (mut failed, mut creations, mut logs) = (0, 0, 0);
+    let mut events: BTreeSet<B256> = BTreeSet::new();
     let head = node.get_block_number().await.unwrap();
     let mut parent: Option<B256> = None;
     for number in 0..=head {
@@ -169,11 +170,23 @@ async fn traffic_has_every_kind_of_transaction_failures_and_reorgs() {
             failed += u64::from(!receipt.status());
             creations += u64::from(receipt.contract_address.is_some());
             logs += receipt.logs().len();
+            events.extend(receipt.logs().iter().filter_map(|log| log.topic0()));
         }
     }
     println!("types {types:?}, failed {failed}, creations {creations}, logs {logs}");
     assert_eq!(types.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 4]);
     assert!(failed > 0 && creations > 0 && logs > 0);
+    for signature in [
+        "Transfer(address,address,uint256)",
+        "TransferSingle(address,address,address,uint256,uint256)",
+        "TransferBatch(address,address,address,uint256[],uint256[])",
+        "Deposit(address,uint256)",
+        "Withdrawal(address,uint256)",
+        "Created(address,uint256)",
+        "Refused(address,uint256)",
+    ] {
+        assert!(events.contains(&keccak256(signature)), "no {signature}");
+    }
     anvil.stop().await;
 }
 

@@ -14,7 +14,7 @@ const SENDERS: [B256; 5] = [
     b256!("47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a"),
 ];
 
-/// Key 5: deploys the tokens and does nothing else, so that their addresses are the same on every
+/// Key 5: deploys the contracts and does nothing else, so that their addresses are the same on every
 /// chain and after every reorg.
 const DEPLOYER: B256 = b256!("8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba");
 

@@ -27,10 +27,24 @@ pub enum Kind {
     Revert,
     /// Moves tokens with too little gas: fails without a reason.
     OutOfGas,
+    /// Mints an ERC-721 token, or moves one.
+    Collectible,
+    /// Mints or moves ERC-1155 tokens: a batch, or some of one id.
+    Items,
+    /// Wraps coin, unwraps it or moves what is wrapped.
+    Wrapping,
+    /// Pays several recipients through a contract: internal transfers, some of them reverted.
+    Payment,
+    /// Calls a token behind a proxy.
+    ProxiedToken,
+    /// Has a factory create a contract.
+    FactoryCreation,
+    /// Creates a contract that destroys itself.
+    SelfDestruct,
 }
 
 /// Kinds with their weights; tokens move most, as on public networks.
-const WEIGHTS: [(Kind, u32); 11] = [
+const WEIGHTS: [(Kind, u32); 18] = [
     (Kind::TokenTransfer, 32),
     (Kind::Transfer, 24),
     (Kind::LegacyTransfer, 10),
@@ -42,6 +56,13 @@ const WEIGHTS: [(Kind, u32); 11] = [
     (Kind::Delegation, 3),
     (Kind::OutOfGas, 3),
     (Kind::Creation, 1),
+    (Kind::Collectible, 8),
+    (Kind::Items, 6),
+    (Kind::Wrapping, 6),
+    (Kind::Payment, 4),
+    (Kind::ProxiedToken, 3),
+    (Kind::FactoryCreation, 2),
+    (Kind::SelfDestruct, 1),
 ];
 
 impl Kind {

@@ -7,6 +7,7 @@
 //! Errors do not end it: the first of a row is logged, nonces are read again, and it goes on.
 
 mod accounts;
+mod contracts;
 mod envelopes;
 mod kinds;
 mod sender;

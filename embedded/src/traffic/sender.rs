@@ -9,6 +9,7 @@ use alloy::signers::local::PrivateKeySigner;
 use alloy::transports::{RpcError, TransportErrorKind};
 use rand::Rng;
 
+use super::contracts::{self, Contract};
 use super::envelopes::Call;
 use super::kinds::Kind;
 use super::{accounts, token};
@@ -18,10 +19,13 @@ const TRANSFER_GAS: u64 = 60_000;
 const TOKEN_GAS: u64 = 120_000;
 /// Enough for the call to begin, too little to write a balance.
 const TOO_LITTLE_GAS: u64 = 27_000;
-const CREATION_GAS: u64 = 1_500_000;
+const CREATION_GAS: u64 = 3_000_000;
 
 /// Recipients that never send: wallets that only a few transactions touch.
 const STRANGERS: u64 = 200;
+
+/// ERC-721 tokens that are kept in mind to be moved.
+const COLLECTIBLES: usize = 64;
 
 /// Why a request did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,8 @@ pub(super) struct Sender {
     deployer: PrivateKeySigner,
     /// The chain as last asked; None: to be asked again.
     known: Option<Known>,
+    /// ERC-721 tokens that accounts which send have, as far as is known.
+    collectibles: Vec<(U256, usize)>,
 }
 
 #[derive(Debug)]
@@ -61,6 +67,7 @@ impl Sender {
             senders: accounts::senders()?,
             deployer: accounts::deployer()?,
             known: None,
+            collectibles: Vec::new(),
         })
     }
 
@@ -69,9 +76,10 @@ impl Sender {
         if let Some(known) = &mut self.known {
             known.nonces.clear();
         }
+        self.collectibles.clear();
     }
 
-    /// Reads what there is to know, and creates the tokens where they are missing.
+    /// Reads what there is to know, and creates the contracts where they are missing.
     pub(super) async fn prepare(&mut self) -> Result<(), Error> {
         if self.known.is_none() {
             let chain_id = self.node.get_chain_id().await?;
@@ -87,40 +95,58 @@ impl Sender {
             .as_ref()
             .is_some_and(|known| known.nonces.is_empty())
         {
-            self.create_tokens().await?;
+            self.create_contracts().await?;
         }
         Ok(())
     }
 
     /// The deployer's nonce tells how many of them exist: it has sent nothing else.
-    async fn create_tokens(&mut self) -> Result<(), Error> {
-        let first = self.senders[0].clone();
+    async fn create_contracts(&mut self) -> Result<(), Error> {
         let deployer = self.deployer.clone();
+        let holder = self.senders[0].address();
+        let tokens = token::TOKENS.map(|(name, symbol)| token::creation(name, symbol, holder));
+        let implementation = self.contract(Contract::Implementation);
+        let contracts = Contract::ALL.map(|contract| contract.creation(implementation));
         let done = usize::try_from(self.nonce(deployer.address()).await?).unwrap_or(usize::MAX);
-        for (index, (name, symbol)) in token::TOKENS.into_iter().enumerate().skip(done) {
-            let input = token::creation(name, symbol, first.address());
-            let call = Call {
-                to: TxKind::Create,
-                value: U256::ZERO,
-                input,
-                gas: CREATION_GAS,
-            };
-            self.submit_dynamic(&deployer, call).await?;
-            // Everyone gets a share, so that everyone can send.
-            let share = token::supply() / U256::from(self.senders.len());
-            for recipient in 1..self.senders.len() {
-                let input = token::transfer(self.senders[recipient].address(), share);
-                let to = self.token(index).into();
-                let call = Call {
-                    to,
-                    value: U256::ZERO,
-                    input,
-                    gas: TOKEN_GAS,
-                };
-                self.submit_dynamic(&first, call).await?;
+        let all = tokens.into_iter().chain(contracts);
+        for (index, input) in all.enumerate().skip(done) {
+            self.submit_dynamic(&deployer, creation(input)).await?;
+            if index < token::TOKENS.len() {
+                self.share_out(self.token(index)).await?;
+            } else if Contract::ALL[index - token::TOKENS.len()] == Contract::MultiSender {
+                self.approve_payments().await?;
             }
         }
         Ok(())
+    }
+
+    /// Everyone gets a share of a token, so that everyone can send.
+    async fn share_out(&mut self, token: Address) -> Result<(), Error> {
+        let first = self.senders[0].clone();
+        let share = token::supply() / U256::from(self.senders.len());
+        for recipient in 1..self.senders.len() {
+            let input = token::transfer(self.senders[recipient].address(), share);
+            let call = token_call(token, input, TOKEN_GAS);
+            self.submit_dynamic(&first, call).await?;
+        }
+        Ok(())
+    }
+
+    /// Everyone lets the contract that pays many pay with the first token.
+    async fn approve_payments(&mut self) -> Result<(), Error> {
+        let spender = self.contract(Contract::MultiSender);
+        for from in self.senders.clone() {
+            let input = token::approve(spender, U256::MAX);
+            let call = token_call(self.token(0), input, TOKEN_GAS);
+            self.submit_dynamic(&from, call).await?;
+        }
+        Ok(())
+    }
+
+    /// They come after the tokens.
+    fn contract(&self, contract: Contract) -> Address {
+        let position = Contract::ALL.iter().position(|one| *one == contract);
+        self.token(token::TOKENS.len() + position.unwrap_or_default())
     }
 
     fn token(&self, index: usize) -> Address {
@@ -131,67 +157,106 @@ impl Sender {
 
     /// Sends one transaction of the kind.
     pub(super) async fn send(&mut self, kind: Kind, random: &mut impl Rng) -> Result<(), Error> {
+        if kind == Kind::Collectible {
+            let (from, call) = self.collectible(random);
+            return self.submit_dynamic(&from, call).await;
+        }
         let from = self.senders[random.random_range(0..self.senders.len())].clone();
+        let token = self.token(random.random_range(0..token::TOKENS.len()));
+        let call = self.call(kind, from.address(), token, random);
+        match kind {
+            Kind::LegacyTransfer | Kind::OutOfGas => self.submit_legacy(&from, call).await,
+            Kind::AccessListTransfer => self.submit_access_list(&from, call, token).await,
+            Kind::Delegation => self.submit_delegation(&from, token, random).await,
+            _ => self.submit_dynamic(&from, call).await,
+        }
+    }
+
+    /// What a transaction of the kind does; plain transfers where only the envelope is special.
+    fn call(&self, kind: Kind, from: Address, token: Address, random: &mut impl Rng) -> Call {
         let other = self.senders[random.random_range(0..self.senders.len())].address();
         let recipient = if random.random_bool(0.5) {
             other
         } else {
             stranger(random)
         };
-        let token = self.token(random.random_range(0..token::TOKENS.len()));
         // Up to a hundred of them, rarely a round number.
         let tokens =
             U256::from(random.random_range(10_u64.pow(15)..10_u64.pow(18))) * U256::from(100);
         let wei = U256::from(random.random_range(1_u64..10_u64.pow(16)));
-        let transfer = Call {
+        let transfer = |input| Call {
             to: recipient.into(),
             value: wei,
-            input: Bytes::new(),
+            input,
             gas: TRANSFER_GAS,
         };
-        let call = |input, gas| Call {
-            to: token.into(),
-            value: U256::ZERO,
-            input,
-            gas,
+        let call = |input| token_call(token, input, TOKEN_GAS);
+        match kind {
+            Kind::LegacyTransfer
+            | Kind::AccessListTransfer
+            | Kind::Transfer
+            | Kind::Delegation
+            | Kind::Collectible => transfer(Bytes::new()),
+            Kind::Message => Call {
+                value: U256::ZERO,
+                ..transfer(Bytes::from_static(b"counted by Tallyscan"))
+            },
+            Kind::Creation => creation(token::creation("Tally Souvenir", "TSVR", from)),
+            Kind::TokenTransfer => call(token::transfer(recipient, tokens)),
+            Kind::TokenApproval => call(token::approve(other, tokens * U256::from(3))),
+            Kind::TokenTransferFrom => call(token::transfer_from(other, recipient, tokens)),
+            Kind::Revert => call(token::transfer(recipient, token::supply() + tokens)),
+            Kind::OutOfGas => Call {
+                gas: TOO_LITTLE_GAS,
+                ..call(token::transfer(recipient, tokens))
+            },
+            Kind::Items => {
+                contracts::items(self.contract(Contract::Items), from, recipient, random)
+            }
+            Kind::Wrapping => {
+                contracts::wrap(self.contract(Contract::Wrapped), recipient, wei, random)
+            }
+            Kind::Payment => {
+                let payer = self.contract(Contract::MultiSender);
+                contracts::payment(payer, self.token(0), wei, random)
+            }
+            Kind::ProxiedToken => {
+                contracts::proxied(self.contract(Contract::Proxied), from, recipient, random)
+            }
+            Kind::FactoryCreation => {
+                let implementation = self.contract(Contract::Implementation);
+                let factory = self.contract(Contract::Factory);
+                contracts::factory_creation(factory, implementation, wei, random)
+            }
+            Kind::SelfDestruct => contracts::farewell(recipient, wei),
+        }
+    }
+
+    /// Mints an ERC-721 token, or has its owner move one of those that are known.
+    fn collectible(&mut self, random: &mut impl Rng) -> (PrivateKeySigner, Call) {
+        let contract = self.contract(Contract::Collectible);
+        let to = random.random_range(0..self.senders.len());
+        let recipient = self.senders[to].address();
+        let known = self.collectibles.len();
+        if known == 0 || (known < COLLECTIBLES && random.random_bool(0.4)) {
+            let id = U256::from(random.random::<u32>());
+            self.collectibles.push((id, to));
+            let minter = self.senders[random.random_range(0..self.senders.len())].clone();
+            return (minter, contracts::mint_collectible(contract, recipient, id));
+        }
+        let position = random.random_range(0..known);
+        let (id, owner) = self.collectibles[position];
+        let owner = self.senders[owner].clone();
+        let recipient = if random.random_bool(0.8) {
+            self.collectibles[position].1 = to;
+            recipient
+        } else {
+            // Strangers never send.
+            self.collectibles.swap_remove(position);
+            stranger(random)
         };
-        let call = match kind {
-            Kind::LegacyTransfer => return self.submit_legacy(&from, transfer).await,
-            Kind::AccessListTransfer => {
-                return self.submit_access_list(&from, transfer, token).await;
-            }
-            Kind::Delegation => return self.submit_delegation(&from, token, random).await,
-            Kind::OutOfGas => {
-                let starved = call(token::transfer(recipient, tokens), TOO_LITTLE_GAS);
-                return self.submit_legacy(&from, starved).await;
-            }
-            Kind::Transfer => transfer,
-            Kind::Message => {
-                let input = Bytes::from_static(b"counted by Tallyscan");
-                Call {
-                    value: U256::ZERO,
-                    input,
-                    ..transfer
-                }
-            }
-            Kind::Creation => {
-                let input = token::creation("Tally Souvenir", "TSVR", from.address());
-                Call {
-                    to: TxKind::Create,
-                    ..call(input, CREATION_GAS)
-                }
-            }
-            Kind::TokenTransfer => call(token::transfer(recipient, tokens), TOKEN_GAS),
-            Kind::TokenApproval => call(token::approve(other, tokens * U256::from(3)), TOKEN_GAS),
-            Kind::TokenTransferFrom => {
-                call(token::transfer_from(other, recipient, tokens), TOKEN_GAS)
-            }
-            Kind::Revert => call(
-                token::transfer(recipient, token::supply() + tokens),
-                TOKEN_GAS,
-            ),
-        };
-        self.submit_dynamic(&from, call).await
+        let call = contracts::move_collectible(contract, owner.address(), recipient, id);
+        (owner, call)
     }
 
     /// Replaces the newest blocks by as many empty ones; what they held is gone. Returns the depth,
@@ -254,7 +319,25 @@ impl Sender {
     }
 }
 
-fn stranger(random: &mut impl Rng) -> Address {
+fn creation(code: Bytes) -> Call {
+    Call {
+        to: TxKind::Create,
+        value: U256::ZERO,
+        input: code,
+        gas: CREATION_GAS,
+    }
+}
+
+fn token_call(token: Address, input: Bytes, gas: u64) -> Call {
+    Call {
+        to: token.into(),
+        value: U256::ZERO,
+        input,
+        gas,
+    }
+}
+
+pub(super) fn stranger(random: &mut impl Rng) -> Address {
     let number: u64 = random.random_range(0..STRANGERS);
     Address::from_word(keccak256(number.to_be_bytes()))
 }
