@@ -5,7 +5,7 @@ use chain::{FinalityProfile, VerifyLevel};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indexer::BackfillLimits;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
-use store::schema::TimescaleMode;
+use store::{labels::Visibility, schema::TimescaleMode};
 
 /// Scan a chain, tally the books: a verified, reorg-safe indexer and explorer API for one EVM chain.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Migrate(DatabaseArgs),
     /// Check everything: services, schema, and that the data is complete and proves itself.
     Doctor(DoctorArgs),
+    /// The wallet directory: what addresses are called, and who may see it.
+    Labels(LabelsArgs),
     /// Change how much a running backfill may take.
     Tune(TuneArgs),
     /// Go back to a block by hand, after a halt; what is above is kept as orphaned.
@@ -117,6 +119,25 @@ pub(crate) struct IndexArgs {
     pub metrics_addr: SocketAddr,
 }
 
+/// What the API is told beside where its servers are; the same for `serve` and `up`.
+#[derive(Debug, Args)]
+pub(crate) struct ApiArgs {
+    /// Key that opens internal labels to those who send it as "Authorization: Bearer KEY" [default: none
+    /// does]; 16 to 256 visible ASCII characters.
+    // Any text is taken here, so that a refusal does not repeat it.
+    #[arg(
+        long,
+        env = "INTERNAL_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
+    pub internal_api_key: Option<String>,
+    /// Folder of ABIs, <address>.json each, that inputs and logs are decoded with [default: none]; files
+    /// may come, change and go while the API runs.
+    #[arg(long, env = "ABI_DIR", value_name = "FOLDER")]
+    pub abi_dir: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
@@ -140,6 +161,8 @@ pub(crate) struct ServeArgs {
         value_name = "ADDRESS"
     )]
     pub listen_addr: SocketAddr,
+    #[command(flatten)]
+    pub api: ApiArgs,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +182,8 @@ pub(crate) struct UpArgs {
     /// Where the API is served [default: 127.0.0.1:8080, or a free port when that is taken].
     #[arg(long, env = "LISTEN_ADDR", value_name = "ADDRESS")]
     pub listen_addr: Option<SocketAddr>,
+    #[command(flatten)]
+    pub api: ApiArgs,
     #[command(flatten)]
     pub follow: FollowArgs,
 }
@@ -223,6 +248,75 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_parser = clap::value_parser!(u64).range(8..=65_536), value_name = "MIB")]
     pub backfill_budget_mb: Option<u64>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct LabelsArgs {
+    #[command(subcommand)]
+    pub command: LabelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabelsCommand {
+    /// Take labels over from a file: all of it, or nothing when a row is not accepted.
+    Import(LabelsImportArgs),
+    /// Write the labels to a file that can be imported again.
+    Export(LabelsExportArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = LABELS_HELP)]
+pub(crate) struct LabelsImportArgs {
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
+    pub database_url: String,
+    /// CSV with a header, or a JSON array of objects; - reads standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How the file is written [default: as its name ends, csv for -].
+    #[arg(long, value_enum)]
+    pub format: Option<LabelFormat>,
+    /// Remove labels that the file does not have.
+    #[arg(long)]
+    pub replace: bool,
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = LABELS_HELP)]
+pub(crate) struct LabelsExportArgs {
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help = DATABASE_URL_HELP)]
+    pub database_url: String,
+    /// Where to; - is standard output.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub out: PathBuf,
+    /// How to write [default: as the name of --out ends, csv for -].
+    #[arg(long, value_enum)]
+    pub format: Option<LabelFormat>,
+    /// Only labels that are public, or only those that are internal [default: both].
+    #[arg(long, value_name = "VISIBILITY")]
+    pub visibility: Option<Visibility>,
+}
+
+/// How a file of labels is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LabelFormat {
+    /// Comma separated, with a header.
+    Csv,
+    /// An array of objects.
+    Json,
+}
+
+const LABELS_HELP: &str = "\
+Columns of CSV, and members of JSON objects: address, label (to 80 characters), category (to 40), visibility \
+(public or internal), and if wanted owner (to 80) and note (to 500). Control characters are not accepted, \
+space around a text is dropped. A label is known by its address and its text: one that is there already is \
+changed. Owners, and labels that are internal, are only shown by the API to those with INTERNAL_API_KEY.
+
+Texts are exported as they are, so that importing them again changes nothing: a spreadsheet may take one \
+that begins with = + - or @ for a formula.
+
+Exit code: 0 done, 2 nothing was changed.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {

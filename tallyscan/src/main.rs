@@ -4,6 +4,7 @@ mod cli;
 mod connect;
 mod doctor;
 mod index;
+mod labels;
 mod logging;
 mod migrate;
 mod serve;
@@ -53,6 +54,7 @@ async fn main() -> ExitCode {
         cli::Command::Serve(args) => serve::run(args).await,
         cli::Command::Migrate(args) => migrate::run(args).await,
         cli::Command::Doctor(args) => doctor::run(args).await,
+        cli::Command::Labels(args) => labels::run(args.command).await,
         cli::Command::Tune(args) => index::tune(args).await,
         cli::Command::Rollback(args) => index::roll_back(args).await,
     };

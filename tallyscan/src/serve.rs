@@ -1,8 +1,12 @@
 //! `tallyscan serve`.
 
-use crate::{Failure, cli::ServeArgs, connect, shutdown};
-use explorer_api::{ApiConfig, Server};
-use std::{net::SocketAddr, time::Duration};
+use crate::{
+    Failure,
+    cli::{ApiArgs, ServeArgs},
+    connect, shutdown,
+};
+use explorer_api::{ApiConfig, InternalKey, Server};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use store::schema::{self, SchemaError};
 
 /// Connections of one API process.
@@ -26,6 +30,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
         url,
         args.redis_url,
         args.listen_addr,
+        args.api,
         connect::metrics()?,
     )
     .await?;
@@ -42,9 +47,12 @@ pub(crate) async fn bind(
     database_url: &str,
     redis_url: String,
     listen: SocketAddr,
+    api: ApiArgs,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
 ) -> Result<Server, Failure> {
     connect::check_redis_url(&redis_url)?;
+    let internal_key = internal_key(&api)?;
+    let abi_dir = abi_dir(api)?;
     let database = connect::database_lazily(setting, database_url, CONNECTIONS)?;
     match schema::check(&database).await {
         Ok(()) => warn_if_writable(setting, &database).await,
@@ -65,9 +73,29 @@ pub(crate) async fn bind(
         redis_url,
         lag_limit_blocks: LAG_LIMIT_BLOCKS,
         lag_limit: LAG_LIMIT,
+        abi_dir,
+        internal_key,
         metrics,
     })
     .await?)
+}
+
+/// The key, if there is one; what is wrong with it is said without repeating it.
+fn internal_key(api: &ApiArgs) -> Result<Option<InternalKey>, String> {
+    let key = api.internal_api_key.as_deref().map(InternalKey::new);
+    key.transpose()
+        .map_err(|reason| format!("INTERNAL_API_KEY: cannot be used: {reason}"))
+}
+
+/// The folder of ABIs, if there is one; a misspelt one would otherwise only be missed.
+fn abi_dir(api: ApiArgs) -> Result<Option<PathBuf>, String> {
+    match api.abi_dir {
+        Some(path) if !path.is_dir() => Err(format!(
+            "ABI_DIR: {} is no folder that can be read: the path of a folder is accepted",
+            path.display()
+        )),
+        path => Ok(path),
+    }
 }
 
 /// Whether the server answered, and will not let us in however long we wait: a login that is not

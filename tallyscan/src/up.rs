@@ -121,7 +121,15 @@ async fn run_all(
     let config = index::config(args.follow, rpc_urls, pool, redis_url.clone(), None, None);
     let indexer = Indexer::prepare(config, metrics.clone(), ProgressStyle::Log).await?;
     let listen = args.listen_addr.unwrap_or_else(free_or_any);
-    let server = serve::bind("DATABASE_URL", &read_url, redis_url, listen, metrics).await?;
+    let server = serve::bind(
+        "DATABASE_URL",
+        &read_url,
+        redis_url,
+        listen,
+        args.api,
+        metrics,
+    )
+    .await?;
     let traffic = dev_chain
         .then(|| start_traffic(started, shutdown.clone()))
         .flatten();

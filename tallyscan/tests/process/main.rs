@@ -4,6 +4,7 @@ mod bad_input;
 mod doctor;
 mod histories;
 mod kill;
+mod labels;
 mod observed;
 mod program;
 mod schema;
