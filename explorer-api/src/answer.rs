@@ -15,8 +15,9 @@ use serde_json::value::RawValue;
 use store::{
     answer::List,
     cache::{Entry, Head, Subject},
-    read::Position,
+    read::Start,
     state::Chain,
+    view::InternalHistory,
 };
 
 /// What every answer says to caches on the way: ask again. Confirmations and `as_of` belong to the
@@ -59,6 +60,8 @@ struct Listing<'a> {
     data: &'a RawValue,
     next: Option<String>,
     prev: Option<String>,
+    #[serde(flatten)]
+    internal: Option<InternalHistory>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finality: Option<FinalityView>,
     as_of: AsOf,
@@ -105,16 +108,30 @@ impl Answer {
         respond(&body)
     }
 
-    /// Part of a list. `edge` is where a page without items leads back from.
-    pub fn list(&self, edge: Option<Position>) -> Result<Response, Problem> {
+    /// Part of a list.
+    pub fn list(&self) -> Result<Response, Problem> {
         let list: List<&RawValue> =
             serde_json::from_str(&self.entry.body).map_err(Problem::internal)?;
-        let (next, prev) = cursors(&list, edge);
+        let cursor = |start: Option<Start>| start.map(|start| Cursor(start).to_string());
         let body = Listing {
             data: list.items,
-            next: next.map(|cursor| cursor.to_string()),
-            prev: prev.map(|cursor| cursor.to_string()),
+            next: cursor(list.older),
+            prev: cursor(list.newer),
+            internal: list.internal,
             finality: finality(self.entry.subject, &self.head),
+            as_of: self.as_of(),
+        };
+        respond(&body)
+    }
+
+    /// Part of a list whose cursors the caller made.
+    pub fn page(&self, next: Option<String>, prev: Option<String>) -> Result<Response, Problem> {
+        let body = Listing {
+            data: raw(&self.entry.body)?,
+            next,
+            prev,
+            internal: None,
+            finality: None,
             as_of: self.as_of(),
         };
         respond(&body)
@@ -165,15 +182,8 @@ fn finality(subject: Subject, head: &Head) -> Option<FinalityView> {
     }
 }
 
-/// The cursors of a page: to what is older, and to what is newer.
-fn cursors<I>(list: &List<I>, edge: Option<Position>) -> (Option<Cursor>, Option<Cursor>) {
-    let older = list.older.then(|| list.last.or(edge)).flatten();
-    let newer = list.newer.then(|| list.first.or(edge)).flatten();
-    (older.map(Cursor::older), newer.map(Cursor::newer))
-}
-
 /// Two JSON objects in one text; the first has members.
-fn join_objects(first: &str, second: &str) -> Option<String> {
+pub(crate) fn join_objects(first: &str, second: &str) -> Option<String> {
     let first = first.strip_suffix('}')?;
     let second = second.strip_prefix('{')?;
     let comma = if second == "}" { "" } else { "," };
@@ -200,7 +210,12 @@ fn respond<T: Serialize>(body: &T) -> Result<Response, Problem> {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
-    use store::{cache::Validity, state::BlockRef};
+    use store::{
+        cache::Validity,
+        read::{Direction, Position},
+        state::BlockRef,
+        view::Completeness,
+    };
 
     fn head() -> Head {
         Head {
@@ -272,38 +287,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_has_cursors_only_to_where_there_is_more() {
-        let body = r#"{"items":[1,2],"older":true,"newer":false,
-            "first":{"block_number":9,"tx_index":0},"last":{"block_number":8,"tx_index":3}}"#;
-        let answer = answer(Validity::Epoch(0), Subject::Many, body);
-        let json = json_of(answer.list(None).unwrap()).await;
-        assert_eq!(json["data"], json!([1, 2]));
-        assert_eq!(json["prev"], Value::Null);
-        assert!(json.get("finality").is_none());
-        let next = Cursor::parse(json["next"].as_str().unwrap()).unwrap();
-        let last = Position {
+        let position = Position {
             block_number: 8,
             tx_index: 3,
         };
-        assert_eq!(next, Cursor::older(last));
+        let older = Start::after(Direction::Older, position).erased();
+        let list = List {
+            items: [1, 2],
+            older: Some(older),
+            newer: None,
+            internal: None,
+        };
+        let body = serde_json::to_string(&list).unwrap();
+        let answer = answer(Validity::Epoch(0), Subject::Many, &body);
+        let json = json_of(answer.list().unwrap()).await;
+        assert_eq!(json["data"], json!([1, 2]));
+        assert_eq!(json["prev"], Value::Null);
+        assert!(json.get("finality").is_none() && json.get("internal").is_none());
+        let next = Cursor::parse(json["next"].as_str().unwrap()).unwrap();
+        assert_eq!(next, Cursor(older));
     }
 
-    #[test]
-    fn a_page_without_items_leads_back_from_its_edge() {
+    #[tokio::test]
+    async fn a_list_of_internal_transfers_says_how_complete_it_is() {
         let list = List {
-            items: (),
-            older: true,
-            newer: false,
-            first: None,
-            last: None,
+            items: [(); 0],
+            older: None,
+            newer: None,
+            internal: Some(InternalHistory {
+                internal: Completeness::Partial,
+                complete_from: Some(7),
+            }),
         };
-        let edge = Cursor::newer(Position {
-            block_number: 9,
-            tx_index: 0,
-        })
-        .beyond();
-        let (next, prev) = cursors(&list, edge);
-        assert_eq!(next.map(|it| it.position.block_number), Some(10));
-        assert_eq!(prev, None);
+        let body = serde_json::to_string(&list).unwrap();
+        let answer = answer(Validity::Epoch(0), Subject::Many, &body);
+        let json = json_of(answer.list().unwrap()).await;
+        assert_eq!(
+            (&json["internal"], &json["complete_from"]),
+            (&json!("partial"), &json!(7))
+        );
     }
 
     #[test]

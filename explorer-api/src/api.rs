@@ -2,12 +2,15 @@
 //! snapshot of the database, which then fills Redis.
 
 use crate::{
+    abi::Abis,
     answer::Answer,
     cache::Cache,
     id::Tag,
     problem::Problem,
     question::{Question, fits},
+    viewer::InternalKey,
 };
+use alloy::primitives::Address;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use std::{
@@ -35,6 +38,9 @@ pub(crate) struct Api {
     pub lag_limit_blocks: u64,
     /// How old its last sign of life may be.
     pub lag_limit: Duration,
+    pub abis: Abis,
+    /// What opens internal labels; without one nobody sees them.
+    pub internal_key: Option<InternalKey>,
     known: RwLock<Option<Arc<Known>>>,
 }
 
@@ -87,6 +93,8 @@ impl Api {
         metrics: PrometheusHandle,
         lag_limit_blocks: u64,
         lag_limit: Duration,
+        abis: Abis,
+        internal_key: Option<InternalKey>,
     ) -> Self {
         Self {
             database,
@@ -94,6 +102,8 @@ impl Api {
             metrics,
             lag_limit_blocks,
             lag_limit,
+            abis,
+            internal_key,
             known: RwLock::new(None),
         }
     }
@@ -136,6 +146,14 @@ impl Api {
         }
     }
 
+    /// A snapshot to answer from without the cache: what not everybody may see, and what is not worth
+    /// keeping.
+    pub async fn snapshot(&self) -> Result<(Snapshot, Head), Problem> {
+        let snapshot = in_time(Snapshot::open(&self.database)).await?;
+        let head = Head::of(&snapshot.state).ok_or_else(Problem::not_indexed_yet)?;
+        Ok((snapshot, head))
+    }
+
     /// Answers a question about a block that is named by its place in the chain.
     ///
     /// The height and the answer come from the same head: if the head moves between the two reads
@@ -160,6 +178,15 @@ impl Api {
         let height = tag.height(&head, &known.chain);
         let height = height.ok_or_else(|| tag.missing())?;
         self.build(&known, &mut snapshot, &question(height)).await
+    }
+
+    /// Asks the indexer to read what only a node can tell of an address: it takes from this set. Never
+    /// waits, and is let go when Redis is down; the next page asks again.
+    pub fn want(&self, address: Address) {
+        if let Some(known) = self.known() {
+            let address = format!("{address:#x}");
+            self.cache.add(known.keys.wanted(), address);
+        }
     }
 
     async fn published_head(&self, known: &Known) -> Option<Head> {

@@ -2,7 +2,7 @@
 //! for a server that is not there.
 
 use redis::{
-    AsyncCommands as _, Client, RedisError, ToRedisArgs,
+    AsyncCommands as _, Client, Cmd, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use std::{
@@ -81,6 +81,19 @@ impl Cache {
 
     /// Writes a key in the background; a write that fails or finds no room is let go.
     pub fn put(self: &Arc<Self>, key: String, value: String, seconds: u64) {
+        let mut command = redis::cmd("SET");
+        command.arg(key).arg(value).arg("EX").arg(seconds);
+        self.write(command);
+    }
+
+    /// Adds to a set in the background, in the same way.
+    pub fn add(self: &Arc<Self>, key: String, member: String) {
+        let mut command = redis::cmd("SADD");
+        command.arg(key).arg(member);
+        self.write(command);
+    }
+
+    fn write(self: &Arc<Self>, command: Cmd) {
         let Ok(permit) = Arc::clone(&self.writes).try_acquire_owned() else {
             return;
         };
@@ -90,7 +103,7 @@ impl Cache {
         let cache = Arc::clone(self);
         tokio::spawn(async move {
             let write = async move {
-                match set(&mut manager, key, value, seconds).await {
+                match command.query_async(&mut manager).await {
                     // A Redis that is full or a replica refuses writes and can still be read.
                     Err(error) if !error.is_io_error() => Ok(Some(error)),
                     done => done.map(|()| None),
@@ -199,21 +212,6 @@ fn connect(client: &Client) -> Result<ConnectionManager, RedisError> {
         .set_response_timeout(Some(PATIENCE))
         .set_number_of_retries(0);
     ConnectionManager::new_lazy_with_config(client.clone(), config)
-}
-
-async fn set(
-    manager: &mut ConnectionManager,
-    key: impl ToRedisArgs + Send + Sync,
-    value: String,
-    seconds: u64,
-) -> Result<(), RedisError> {
-    redis::cmd("SET")
-        .arg(key)
-        .arg(value)
-        .arg("EX")
-        .arg(seconds)
-        .query_async(manager)
-        .await
 }
 
 #[cfg(test)]

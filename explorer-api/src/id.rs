@@ -1,8 +1,8 @@
-//! What clients call blocks, transactions and wallets by, read from path segments.
+//! What clients call blocks, transactions, wallets and tokens by, read from path segments.
 
 use crate::problem::{Code, Problem, quoted};
-use alloy::primitives::{Address, B256};
-use chain::Finality;
+use alloy::primitives::{Address, B256, U256};
+use chain::{Finality, Wei};
 use store::{answer::BlockId, cache::Head, state::Chain};
 
 /// A block that is named by its place in the chain: another one whenever the head moves.
@@ -116,7 +116,22 @@ pub(crate) fn address(text: &str) -> Result<Address, Problem> {
     Ok(address)
 }
 
-fn digits(text: &str) -> bool {
+/// Reads the id of an ERC-721 or ERC-1155 token.
+pub(crate) fn token_id(text: &str) -> Result<Wei, Problem> {
+    let id = digits(text).then(|| U256::from_str_radix(text, 10).ok());
+    id.flatten().map(Wei).ok_or_else(|| {
+        Problem::new(
+            Code::MalformedTokenId,
+            format!(
+                "{} is not a token's id: accepted is a number in decimal below 2^256.",
+                quoted(text)
+            ),
+        )
+    })
+}
+
+/// Whether a text is a number in decimal.
+pub(crate) fn digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
@@ -205,6 +220,16 @@ mod tests {
         assert!(hash(HASH).is_ok());
         for text in ["", "0x", "1", &HASH[..65], &HASH[2..]] {
             assert_eq!(hash(text).unwrap_err().code, Code::MalformedHash);
+        }
+    }
+
+    #[test]
+    fn a_token_id_is_a_decimal_of_256_bits() {
+        let most = U256::MAX.to_string();
+        assert_eq!(token_id(&most).unwrap(), Wei(U256::MAX));
+        assert_eq!(token_id("007").unwrap(), Wei::from(7_u64));
+        for text in ["", "-1", "0x1", "1_000", &format!("{most}0")] {
+            assert_eq!(token_id(text).unwrap_err().code, Code::MalformedTokenId);
         }
     }
 }

@@ -2,16 +2,18 @@
 
 use crate::{
     cursor::Cursor,
+    filter::Filter,
     problem::{Code, Problem, quoted},
 };
 use axum::{
     extract::{FromRequestParts, Path, Query},
     http::{Uri, request::Parts},
 };
-use store::read::Page;
+use serde::de::DeserializeOwned;
+use store::read::{ListKey, Page, Start};
 
 /// How many items a page has when nothing else is asked for.
-const DEFAULT_LIMIT: u32 = 25;
+pub(crate) const DEFAULT_LIMIT: u32 = 25;
 /// Most items of a page: bounds the work and the bytes of one request.
 const MAX_LIMIT: u32 = 100;
 
@@ -21,14 +23,30 @@ pub(crate) struct Segment(pub String);
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(segment)) => Ok(Self(segment)),
-            Err(_) => Err(Problem::new(
-                Code::MalformedRequest,
-                "The path is not percent-encoded UTF-8.",
-            )),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        path(parts).await.map(Self)
+    }
+}
+
+/// The two variable segments of a path.
+pub(crate) struct Segments(pub String, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let (first, second) = path(parts).await?;
+        Ok(Self(first, second))
+    }
+}
+
+async fn path<T: DeserializeOwned + Send>(parts: &mut Parts) -> Result<T, Problem> {
+    match Path::<T>::from_request_parts(parts, &()).await {
+        Ok(Path(segments)) => Ok(segments),
+        Err(_) => Err(Problem::new(
+            Code::MalformedRequest,
+            "The path is not percent-encoded UTF-8.",
+        )),
     }
 }
 
@@ -39,38 +57,32 @@ impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        read(&parts.uri, []).map(|[]| Self)
+        Values::of(&parts.uri, &[]).map(|_| Self)
     }
 }
 
-/// Which part of a list is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Paging {
-    pub limit: u32,
-    pub cursor: Option<Cursor>,
+/// Which part of a list is asked for, and what it is narrowed to.
+#[derive(Debug)]
+pub(crate) struct Listing<K, F = ()> {
+    pub page: Page<K>,
+    pub filter: F,
 }
 
-impl Paging {
+impl<K: ListKey, F: Filter> Listing<K, F> {
     fn of(uri: &Uri) -> Result<Self, Problem> {
-        let [limit, cursor] = read(uri, ["limit", "cursor"])?;
+        let values = Values::of(uri, F::NAMES)?;
+        let limit = values.get("limit");
         Ok(Self {
-            limit: limit.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit)?,
-            cursor: cursor.as_deref().map(parse_cursor).transpose()?,
+            page: Page {
+                from: values.get("cursor").map(parse_cursor).transpose()?,
+                limit: limit.map_or(Ok(DEFAULT_LIMIT), parse_limit)?,
+            },
+            filter: F::read(&values)?,
         })
     }
-
-    /// The same for the store.
-    pub fn page(self) -> Page {
-        Page {
-            from: self
-                .cursor
-                .map(|cursor| (cursor.direction, cursor.position)),
-            limit: self.limit,
-        }
-    }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Paging {
+impl<S: Send + Sync, K: ListKey, F: Filter> FromRequestParts<S> for Listing<K, F> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -78,7 +90,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     }
 }
 
-fn parse_limit(text: &str) -> Result<u32, Problem> {
+/// Parameters of what is no list.
+pub(crate) struct Parameters<F>(pub F);
+
+impl<S: Send + Sync, F: Filter> FromRequestParts<S> for Parameters<F> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        F::read(&Values::of(&parts.uri, F::NAMES)?).map(Self)
+    }
+}
+
+pub(crate) fn parse_limit(text: &str) -> Result<u32, Problem> {
     text.parse()
         .ok()
         .filter(|limit| (1..=MAX_LIMIT).contains(limit))
@@ -93,72 +116,95 @@ fn parse_limit(text: &str) -> Result<u32, Problem> {
         })
 }
 
-fn parse_cursor(text: &str) -> Result<Cursor, Problem> {
-    Cursor::parse(text).ok_or_else(|| {
-        Problem::new(
-            Code::MalformedCursor,
-            format!(
-                "cursor is {}: accepted is the next or prev of an earlier page, as it was given.",
-                quoted(text)
-            ),
-        )
-    })
+fn parse_cursor<K: ListKey>(text: &str) -> Result<Start<K>, Problem> {
+    let cursor = Cursor::parse(text).and_then(|Cursor(start)| start.of());
+    cursor.ok_or_else(|| malformed_cursor(text))
 }
 
-/// The values of the accepted parameters; anything else in the query is a mistake worth telling,
-/// since ignoring a misspelt parameter answers another question than the one that was asked.
-fn read<const N: usize>(uri: &Uri, accepted: [&str; N]) -> Result<[Option<String>; N], Problem> {
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
-        Problem::new(
-            Code::MalformedRequest,
-            "The query is not percent-encoded UTF-8.",
-        )
-    })?;
-    let mut values = [const { None }; N];
-    for (name, value) in pairs {
-        let Some(place) = accepted.iter().position(|known| *known == name) else {
-            let accepted = match accepted.as_slice() {
-                [] => "this route accepts none".to_owned(),
-                names => format!("accepted are {}", names.join(" and ")),
-            };
-            return Err(Problem::new(
-                Code::UnknownParameter,
-                format!("Parameter {} is unknown: {accepted}.", quoted(&name)),
-            ));
-        };
-        if values[place].replace(value).is_some() {
-            return Err(Problem::new(
-                Code::RepeatedParameter,
-                format!("Parameter {name} is given more than once: accepted is one value."),
-            ));
+pub(crate) fn malformed_cursor(text: &str) -> Problem {
+    Problem::new(
+        Code::MalformedCursor,
+        format!(
+            "cursor is {}: accepted is the next or prev of an earlier page of this list, as it was \
+             given.",
+            quoted(text)
+        ),
+    )
+}
+
+/// The values of a query's parameters.
+#[derive(Debug)]
+pub(crate) struct Values(Vec<(String, String)>);
+
+impl Values {
+    /// Anything but the accepted parameters is a mistake worth telling, since ignoring a misspelt one
+    /// answers another question than the one that was asked.
+    pub fn of(uri: &Uri, accepted: &[&str]) -> Result<Self, Problem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
+            Problem::new(
+                Code::MalformedRequest,
+                "The query is not percent-encoded UTF-8.",
+            )
+        })?;
+        for (at, (name, _)) in pairs.iter().enumerate() {
+            if !accepted.contains(&name.as_str()) {
+                let accepted = match accepted.split_last() {
+                    None => "this route accepts none".to_owned(),
+                    Some((last, [])) => format!("accepted is {last}"),
+                    Some((last, names)) => format!("accepted are {} and {last}", names.join(", ")),
+                };
+                return Err(Problem::new(
+                    Code::UnknownParameter,
+                    format!("Parameter {} is unknown: {accepted}.", quoted(name)),
+                ));
+            }
+            if pairs[..at].iter().any(|(before, _)| before == name) {
+                return Err(Problem::new(
+                    Code::RepeatedParameter,
+                    format!("Parameter {name} is given more than once: accepted is one value."),
+                ));
+            }
         }
+        Ok(Self(pairs))
     }
-    Ok(values)
+
+    /// The value of a parameter; none where it is not given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::read::Position;
+    use store::read::{BlockNumber, Direction, Position};
 
-    fn paging(query: &str) -> Result<Paging, Problem> {
-        Paging::of(&format!("/api/v1/blocks?{query}").parse().unwrap())
+    fn listing(query: &str) -> Result<Listing<Position>, Problem> {
+        Listing::of(&format!("/api/v1/transactions?{query}").parse().unwrap())
     }
 
     #[test]
     fn a_page_has_25_items_unless_asked() {
-        assert_eq!(paging("").unwrap().limit, 25);
-        assert_eq!(paging("limit=100").unwrap().limit, 100);
+        assert_eq!(listing("").unwrap().page.limit, 25);
+        assert_eq!(listing("limit=100").unwrap().page.limit, 100);
     }
 
     #[test]
-    fn a_cursor_is_taken_as_it_was_given() {
-        let cursor = Cursor::newer(Position {
-            block_number: 9,
-            tx_index: 1,
-        });
-        let read = paging(&format!("limit=1&cursor={cursor}")).unwrap();
-        assert_eq!(read.cursor, Some(cursor));
+    fn a_cursor_is_taken_as_it_was_given_and_by_its_own_list_only() {
+        let start = Start::after(
+            Direction::Newer,
+            Position {
+                block_number: 9,
+                tx_index: 1,
+            },
+        );
+        let cursor = Cursor(start.erased());
+        let read = listing(&format!("limit=1&cursor={cursor}")).unwrap();
+        assert_eq!(read.page.from, Some(start));
+        let uri = format!("/api/v1/blocks?cursor={cursor}").parse().unwrap();
+        let refused = Listing::<BlockNumber>::of(&uri).unwrap_err();
+        assert_eq!(refused.code, Code::MalformedCursor);
     }
 
     #[test]
@@ -173,13 +219,13 @@ mod tests {
             ("offset=1", Code::UnknownParameter),
             ("limit=1&limit=2", Code::RepeatedParameter),
         ] {
-            assert_eq!(paging(query).unwrap_err().code, code, "{query}");
+            assert_eq!(listing(query).unwrap_err().code, code, "{query}");
         }
     }
 
     #[test]
     fn an_unknown_parameter_is_named_with_the_accepted_ones() {
-        let json = paging("page=2").unwrap_err().to_json("r");
+        let json = listing("page=2").unwrap_err().to_json("r");
         assert!(
             json.contains("page") && json.contains("limit and cursor"),
             "{json}"

@@ -21,12 +21,21 @@ pub(crate) enum Code {
     WrongChecksum,
     MalformedLimit,
     MalformedCursor,
+    MalformedFilter,
+    MalformedTokenId,
+    RangeTooWide,
+    MalformedLabel,
+    MalformedCategory,
     UnknownParameter,
     RepeatedParameter,
     BlockNotFound,
     TransactionNotFound,
+    TokenNotFound,
+    InstanceNotFound,
+    ContractNotFound,
     RouteNotFound,
     MethodNotAllowed,
+    WrongKey,
     NotIndexedYet,
     DatabaseUnavailable,
     Timeout,
@@ -47,18 +56,27 @@ impl Code {
             Self::WrongChecksum => (BAD, "wrong_checksum", "Wrong address checksum"),
             Self::MalformedLimit => (BAD, "malformed_limit", "Malformed limit"),
             Self::MalformedCursor => (BAD, "malformed_cursor", "Malformed cursor"),
+            Self::MalformedFilter => (BAD, "malformed_filter", "Malformed filter"),
+            Self::MalformedTokenId => (BAD, "malformed_token_id", "Malformed token id"),
+            Self::RangeTooWide => (BAD, "range_too_wide", "Range too wide"),
+            Self::MalformedLabel => (BAD, "malformed_label", "Malformed label"),
+            Self::MalformedCategory => (BAD, "malformed_category", "Malformed category"),
             Self::UnknownParameter => (BAD, "unknown_parameter", "Unknown parameter"),
             Self::RepeatedParameter => (BAD, "repeated_parameter", "Repeated parameter"),
             Self::BlockNotFound => (MISSING, "block_not_found", "Block not found"),
             Self::TransactionNotFound => {
                 (MISSING, "transaction_not_found", "Transaction not found")
             }
+            Self::TokenNotFound => (MISSING, "token_not_found", "Token not found"),
+            Self::InstanceNotFound => (MISSING, "instance_not_found", "Instance not found"),
+            Self::ContractNotFound => (MISSING, "contract_not_found", "Contract not found"),
             Self::RouteNotFound => (MISSING, "route_not_found", "Route not found"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 "Method not allowed",
             ),
+            Self::WrongKey => (StatusCode::UNAUTHORIZED, "wrong_key", "Wrong key"),
             Self::NotIndexedYet => (AWAY, "not_indexed_yet", "Not indexed yet"),
             Self::DatabaseUnavailable => (AWAY, "database_unavailable", "Database unavailable"),
             Self::Timeout => (AWAY, "timeout", "Timed out"),
@@ -151,6 +169,10 @@ impl IntoResponse for Problem {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = header::HeaderValue::from_static("5");
             headers.insert(header::RETRY_AFTER, seconds);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = header::HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
         }
         response.extensions_mut().insert(self);
         response

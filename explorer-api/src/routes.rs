@@ -1,10 +1,13 @@
 //! All routes, and what surrounds them.
 
 mod blocks;
+mod contracts;
 mod health;
 mod index;
+mod labels;
 mod metrics;
 mod network;
+mod tokens;
 mod transactions;
 mod wallets;
 
@@ -15,18 +18,19 @@ use crate::{
     api::Api,
     observe::{self, REQUEST_ID},
     problem::{Code, Problem, quoted},
+    viewer,
 };
 use axum::{
     Router,
     http::{HeaderValue, Method, Uri, header},
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use std::{sync::Arc, time::Duration};
 use tower_http::{
     CompressionLevel,
     compression::{CompressionLayer, Predicate as _, predicate::SizeAbove},
-    cors::{Any, CorsLayer},
+    cors::{AllowHeaders, Any, CorsLayer},
 };
 
 /// Smaller bodies fit one packet as they are.
@@ -37,7 +41,7 @@ const PREFLIGHT_AGE: Duration = Duration::from_hours(24);
 /// The service. From the outside in: compression, id and log and metrics, CORS, time limit and
 /// panics, routes.
 pub(crate) fn router(api: Arc<Api>) -> Router {
-    routes()
+    routes(&api)
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(observe::guard))
@@ -55,23 +59,30 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-fn routes() -> Router<Arc<Api>> {
+fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
     Router::new()
         .merge(index::router())
         .merge(blocks::router())
         .merge(transactions::router())
         .merge(wallets::router())
+        .merge(tokens::router())
+        .merge(labels::router())
+        .merge(contracts::router())
         .merge(network::router())
+        .route_layer(from_fn_with_state(Arc::clone(api), viewer::recognize))
+        // Whoever watches the service may have logins of their own, which are none of ours.
         .merge(health::router())
         .merge(metrics::router())
 }
 
-/// Everything here is public and read-only, so that any page may show it.
+/// Everything here is read-only, and public unless a key is sent along, so that any page may show it.
+/// Headers are allowed by name: the wildcard does not cover Authorization (Fetch standard, CORS
+/// protocol).
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD])
-        .allow_headers(Any)
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
 }

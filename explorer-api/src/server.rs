@@ -1,10 +1,10 @@
 //! The server: binds, serves, and drains what is under way when it is told to stop.
 
-use crate::{api::Api, cache::Cache, observe, routes};
+use crate::{abi::Abis, api::Api, cache::Cache, observe, routes, viewer::InternalKey};
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::oneshot};
 
 /// How often the served chain is read again and histograms are folded.
@@ -26,6 +26,10 @@ pub struct ApiConfig {
     pub lag_limit_blocks: u64,
     /// How long the indexer, or its node, may be silent before health says degraded.
     pub lag_limit: Duration,
+    /// Where ABIs of contracts are, `<address>.json` each; read again when they change.
+    pub abi_dir: Option<PathBuf>,
+    /// What opens internal labels; without one nobody sees them.
+    pub internal_key: Option<InternalKey>,
     /// Renders the process' metrics.
     pub metrics: PrometheusHandle,
 }
@@ -79,12 +83,15 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         observe::describe_metrics();
+        let abis = Abis::new(config.abi_dir, config.database.clone());
         let api = Api::new(
             config.database,
             cache,
             config.metrics,
             config.lag_limit_blocks,
             config.lag_limit,
+            abis,
+            config.internal_key,
         );
         Ok(Self {
             listener,
@@ -136,6 +143,7 @@ async fn refresh(api: &Api) {
         tick.tick().await;
         // A request that needs the chain asks again and tells the client what is missing.
         let _ = api.refresh_chain().await;
+        api.abis.refresh().await;
         api.metrics.run_upkeep();
     }
 }

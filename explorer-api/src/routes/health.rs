@@ -13,12 +13,14 @@ use axum::{
 };
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use store::{
     cache::Head,
     coverage::{History, get_history},
+    enrichment::{Reading, ReadingProgress, ReadingStatus, get_progress},
     state::{ChainState, IndexerStatus, find_chain, get_indexer_status, get_state},
 };
 
@@ -45,8 +47,36 @@ struct Health {
     lag_seconds: Option<u64>,
     /// What is missing below the head; none before the first commit.
     history: Option<History>,
+    /// What is read from the node beside the blocks, by kind; empty while the database is not there.
+    readings: BTreeMap<&'static str, ReadingView>,
     components: Components,
     version: &'static str,
+}
+
+/// How far a kind of reading is. A node that has no traces is no problem of ours.
+#[derive(Debug, PartialEq, Serialize)]
+struct ReadingView {
+    status: ReadingStatus,
+    problem: Option<String>,
+    /// Indexed blocks that are not read yet; none for kinds that do not go by height.
+    missing_blocks: Option<u64>,
+    /// Lowest block from which all up to the head are read.
+    complete_from: Option<u64>,
+    /// Lowest block that the node still tells of.
+    floor: Option<u64>,
+}
+
+impl ReadingView {
+    fn new(reading: Reading, progress: &ReadingProgress) -> Self {
+        let by_height = |height: Option<u64>| height.filter(|_| reading.goes_by_height());
+        Self {
+            status: progress.status,
+            problem: progress.problem.clone(),
+            missing_blocks: by_height(Some(progress.missing_blocks)),
+            complete_from: by_height(progress.complete_from),
+            floor: progress.floor,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -88,6 +118,7 @@ struct Records {
     indexed: bool,
     state: ChainState,
     history: Option<History>,
+    readings: Vec<(Reading, ReadingProgress)>,
     indexer: IndexerStatus,
 }
 
@@ -153,6 +184,12 @@ impl Health {
             lag_blocks,
             lag_seconds,
             history: records.and_then(|records| records.history),
+            readings: records.map_or_else(BTreeMap::new, |records| {
+                let readings = records.readings.iter();
+                readings
+                    .map(|(kind, progress)| (kind.name(), ReadingView::new(*kind, progress)))
+                    .collect()
+            }),
             components: Components {
                 database: match database {
                     Database::Down => Component::Down,
@@ -221,10 +258,15 @@ fn judge_indexer(records: &Records, limit: Duration, problems: &mut Vec<String>)
 async fn read_records(api: &Api) -> Result<Records, sqlx::Error> {
     let mut connection = api.database.acquire().await?;
     let chain = find_chain(&mut *connection).await?;
+    let mut readings = Vec::new();
+    for reading in Reading::ALL {
+        readings.push((reading, get_progress(&mut *connection, reading).await?));
+    }
     Ok(Records {
         indexed: chain.is_some(),
         state: get_state(&mut *connection).await?,
         history: get_history(&mut *connection).await?,
+        readings,
         indexer: get_indexer_status(&mut *connection).await?,
     })
 }

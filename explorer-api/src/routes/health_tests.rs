@@ -25,6 +25,7 @@ fn records() -> Records {
             leader_token: 0,
         },
         history: None,
+        readings: Vec::new(),
         indexer: IndexerStatus {
             node_head: Some(100),
             node_seen_seconds: Some(1.0),
@@ -112,6 +113,33 @@ fn a_database_without_a_chain_is_degraded_and_says_so() {
         assert_eq!(health.components.indexer, Indexer::None);
         assert!(health.head.is_none() && health.problems.len() == 1);
     }
+}
+
+fn progress(status: ReadingStatus) -> ReadingProgress {
+    ReadingProgress {
+        status,
+        problem: None,
+        floor: None,
+        complete_from: Some(90),
+        missing_blocks: 7,
+    }
+}
+
+#[test]
+fn a_node_without_traces_degrades_nothing_and_is_told() {
+    let health = judge(|records| {
+        records.readings = vec![
+            (Reading::Traces, progress(ReadingStatus::Unavailable)),
+            (Reading::Tokens, progress(ReadingStatus::Working)),
+        ];
+    });
+    assert_eq!(health.status, Status::Ok);
+    let told = serde_json::to_value(&health.readings).expect("JSON");
+    assert_eq!(told["traces"]["status"], "unavailable");
+    assert_eq!(told["traces"]["missing_blocks"], 7);
+    assert_eq!(told["traces"]["complete_from"], 90);
+    assert_eq!(told["tokens"]["status"], "working");
+    assert_eq!(told["tokens"]["missing_blocks"], serde_json::Value::Null);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! is there.
 
 use super::*;
-use crate::{ApiConfig, cache::Cache};
+use crate::{ApiConfig, abi::Abis, cache::Cache};
 use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
@@ -29,6 +29,8 @@ pub(crate) fn config(database: PgPool) -> ApiConfig {
         redis_url: "redis://127.0.0.1:1".to_owned(),
         lag_limit_blocks: 5,
         lag_limit: Duration::from_mins(1),
+        abi_dir: None,
+        internal_key: None,
         metrics: PrometheusBuilder::new().build_recorder().handle(),
     }
 }
@@ -41,6 +43,8 @@ fn lonely_api() -> Arc<Api> {
         config.metrics,
         config.lag_limit_blocks,
         config.lag_limit,
+        Abis::new(config.abi_dir, lonely_pool()),
+        config.internal_key,
     ))
 }
 
@@ -98,6 +102,10 @@ async fn what_is_malformed_is_refused_with_its_own_code() {
         (wrong_checksum, "wrong_checksum"),
         ("/api/v1/wallets/0x/transactions", "malformed_address"),
         ("/api/v1/network/stats?x", "unknown_parameter"),
+        ("/api/v1/wallets/0x/transfers", "malformed_address"),
+        ("/api/v1/tokens/0x", "malformed_address"),
+        ("/api/v1/tokens?standard=erc777", "malformed_filter"),
+        ("/api/v1/transactions/0x12/trace", "malformed_hash"),
     ] {
         assert_eq!(problem(get_path(path).await, 400).await, code, "{path}");
     }
