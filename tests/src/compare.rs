@@ -1,6 +1,6 @@
 //! What the API says, held against what the node says.
 
-use alloy::primitives::U256;
+use alloy::primitives::{U256, keccak256};
 use serde_json::Value;
 
 /// A number that a node wrote in hex.
@@ -25,7 +25,9 @@ pub fn assert_agrees(ours: &Value, node: &Value, path: &str) {
     match ours {
         Value::Object(members) => {
             for (name, value) in members {
-                if let Some(theirs) = node.get(camel_case(name)) {
+                if name == "decoded" {
+                    assert_names(value, &node["topics"][0], 32, path);
+                } else if let Some(theirs) = node.get(camel_case(name)) {
                     assert_agrees(value, theirs, &format!("{path}.{name}"));
                 } else {
                     assert!(
@@ -49,6 +51,17 @@ pub fn assert_agrees(ours: &Value, node: &Value, path: &str) {
         Value::String(_) | Value::Number(_) => assert_eq!(amount(ours), amount(node), "{path}"),
         Value::Null | Value::Bool(_) => assert_eq!(ours, node, "{path}"),
     }
+}
+
+/// Holds what something was decoded as against the first bytes of its signature's hash, in hex.
+fn assert_names(decoded: &Value, expected: &Value, bytes: usize, path: &str) {
+    let signature = decoded["signature"].as_str().expect("a signature");
+    let hash = keccak256(signature).to_string();
+    assert_eq!(
+        expected.as_str(),
+        hash.get(..2 + 2 * bytes),
+        "{path}: {signature}"
+    );
 }
 
 fn camel_case(name: &str) -> String {
@@ -79,6 +92,7 @@ pub fn assert_transaction(ours: &Value, node: &Value, receipt: &Value) {
                 let called = !node["to"].is_null() && input.len() >= 10;
                 assert_eq!(value.as_str(), called.then(|| &input[..10]), "{path}");
             }
+            "decoded_input" => assert_names(value, &ours["method"], 4, path),
             "fee" => {
                 let paid = amount(&receipt["gasUsed"]) * amount(&receipt["effectiveGasPrice"]);
                 assert_eq!(amount(value), paid, "{path}");

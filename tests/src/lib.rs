@@ -10,11 +10,13 @@
 
 mod commit_gate;
 mod compare;
+pub mod contracts;
 mod events;
 mod gate;
 pub mod history;
 mod node;
 mod parts;
+mod proxy;
 mod scene;
 mod servers;
 mod twin;
@@ -24,7 +26,10 @@ pub use compare::{amount, assert_agrees, assert_block, assert_transaction, quant
 pub use events::{Events, Received};
 pub use gate::Gate;
 pub use node::{DevChain, TOKEN_BYTECODE};
-pub use parts::{Api, RunningIndexer, indexer_config, metrics_handle};
+pub use parts::{
+    Api, ApiOptions, RunningIndexer, indexer_config, metrics_handle, readings_complete,
+};
+pub use proxy::NodeProxy;
 pub use scene::Scene;
 pub use servers::{Database, folder, redis};
 pub use simnode::{GENERATED_CHAIN_ID, GeneratedBlock, Generator};

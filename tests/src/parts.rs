@@ -1,17 +1,20 @@
 //! An indexer and an API, run inside a test.
 
-use crate::{Database, eventually};
+use crate::{Database, eventually, eventually_within};
 use alloy::primitives::B256;
 use chain::VerifyLevel;
-use explorer_api::{ApiConfig, Server};
+use explorer_api::{ApiConfig, InternalKey, Server};
 use indexer::{BackfillLimits, Indexer, IndexerConfig, ProgressStyle, Status};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::Value;
+use sqlx::PgPool;
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
+use store::enrichment::{Reading, ReadingStatus, get_progress};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -70,13 +73,37 @@ impl RunningIndexer {
         &self.status
     }
 
-    /// Waits until a block is the committed head and nothing is missing below it.
+    /// Waits until a block is the committed head, nothing is missing below it, all is counted, and
+    /// everything is read that its node tells of.
     pub async fn reaches(&self, hash: B256) {
         self.shows(hash).await;
         eventually("a complete history", || async {
             store::coverage::get_history(&self.database.pool)
                 .await
                 .is_ok_and(|history| history.is_some_and(|history| history.missing_blocks == 0))
+        })
+        .await;
+        eventually("complete counters", || async {
+            sqlx::query_scalar::<_, bool>(
+                "SELECT c.blocks <@ t.blocks FROM coverage c, tally_state t",
+            )
+            .fetch_one(&self.database.pool)
+            .await
+            .is_ok_and(|complete| complete)
+        })
+        .await;
+        // A node executes every block again for it, and proves every account.
+        let what = || "complete readings".to_owned();
+        eventually_within(Duration::from_mins(2), what, || {
+            readings_complete(&self.database.pool)
+        })
+        .await;
+    }
+
+    /// Waits until a kind of reading is complete, or found to be impossible.
+    pub async fn has_read(&self, reading: Reading) {
+        eventually(&format!("{} to be read", reading.name()), || {
+            is_read(&self.database.pool, reading)
         })
         .await;
     }
@@ -129,6 +156,29 @@ impl RunningIndexer {
     }
 }
 
+/// Whether everything that is read block by block is read, or cannot be.
+pub async fn readings_complete(pool: &PgPool) -> bool {
+    is_read(pool, Reading::Traces).await && is_read(pool, Reading::Balances).await
+}
+
+async fn is_read(pool: &PgPool, reading: Reading) -> bool {
+    let progress = get_progress(pool, reading).await;
+    progress.is_ok_and(|progress| match progress.status {
+        ReadingStatus::Unavailable | ReadingStatus::Off => true,
+        ReadingStatus::Working => progress.missing_blocks == 0,
+        ReadingStatus::Starting => false,
+    })
+}
+
+/// What an API may be told beside where its servers are.
+#[derive(Clone, Default)]
+pub struct ApiOptions {
+    /// Where ABIs are.
+    pub abi_dir: Option<PathBuf>,
+    /// What opens internal labels.
+    pub internal_key: Option<InternalKey>,
+}
+
 /// An API that serves until it is dropped.
 pub struct Api {
     base: String,
@@ -145,12 +195,19 @@ impl Drop for Api {
 impl Api {
     /// Starts an API on a free port.
     pub async fn start(database: &Database, redis_url: &str) -> Self {
+        Self::start_with(database, redis_url, ApiOptions::default()).await
+    }
+
+    /// The same with options.
+    pub async fn start_with(database: &Database, redis_url: &str, options: ApiOptions) -> Self {
         let server = Server::bind(ApiConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             database: database.pool.clone(),
             redis_url: redis_url.to_owned(),
             lag_limit_blocks: 16,
             lag_limit: Duration::from_secs(30),
+            abi_dir: options.abi_dir,
+            internal_key: options.internal_key,
             metrics: metrics_handle(),
         })
         .await

@@ -107,7 +107,10 @@ impl Database {
              INSERT INTO chain_state DEFAULT VALUES;
              INSERT INTO coverage DEFAULT VALUES;
              INSERT INTO backfill_settings DEFAULT VALUES;
-             INSERT INTO indexer_status DEFAULT VALUES;"
+             INSERT INTO indexer_status DEFAULT VALUES;
+             INSERT INTO tally_state DEFAULT VALUES;
+             INSERT INTO enrichment (kind)
+                 VALUES ('traces'), ('balances'), ('contracts'), ('tokens');"
         );
         sqlx::raw_sql(AssertSqlSafe(statements))
             .execute(&self.pool)

@@ -175,3 +175,66 @@ fn assert_body_leads_back(block: &fixtures::BlockJson) -> Vec<u8> {
     chain::prove_body(&body, all).expect("a proof");
     stored.transactions.iter().map(|tx| tx.tx_type).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_that_are_wrong_are_named_forgotten_and_counted_again() {
+    const WRONG: [(&str, &str); 8] = [
+        (
+            "address_totals",
+            "UPDATE address_totals SET tx_count = tx_count + 1 WHERE bucket = 0",
+        ),
+        (
+            "address_totals",
+            "DELETE FROM address_totals WHERE sent_count > 0",
+        ),
+        (
+            "token_totals",
+            "UPDATE token_totals SET holder_count = holder_count - 1",
+        ),
+        (
+            "token_totals",
+            "INSERT INTO token_totals VALUES ('\\x01', 1, 0, 0, 0, 0, 0, 0)",
+        ),
+        (
+            "token_balances",
+            "UPDATE token_balances SET balance = balance + 1",
+        ),
+        ("nft_balances", "DELETE FROM nft_balances"),
+        (
+            "token_instances",
+            "UPDATE token_instances SET transfer_count = 9",
+        ),
+        (
+            "token_balances",
+            "DELETE FROM token_balances; DELETE FROM address_totals",
+        ),
+    ];
+    let scene = many_blocks(60).await;
+    let pool = &scene.database.pool;
+    assert_clean(pool, 61).await;
+    for (table, sql) in WRONG {
+        assert!(scene.edit(sql).await > 0, "{sql} changed nothing");
+        let audit = scene::whole(pool).await;
+        let differences = &audit.certificate.differences;
+        let named = |it: &store::audit::Difference| {
+            it.kind == store::audit::Kind::Counters && it.detail.starts_with(table)
+        };
+        assert!(differences.iter().any(named), "{sql}: {differences:#?}");
+        assert!(audit.damage.is_repairable() && !audit.damage.needs_nodes());
+        let mut repair = indexer::Repair::new(pool.clone(), Vec::new())
+            .await
+            .expect("a chain");
+        repair.run(&audit.damage, |_| {}).await.expect("a repair");
+        assert_clean(pool, 61).await;
+        let folder = folder();
+        let redis = redis(&folder).await;
+        let config = indexer_config(&scene.database, &redis.url(), &[scene.node.http_url()]);
+        let indexer = RunningIndexer::start(&scene.database, config).await;
+        indexer
+            .reaches(scene.blocks.last().expect("a head").hash)
+            .await;
+        indexer.stop().await;
+        assert_clean(pool, 61).await;
+        scene.assert_as_before(sql).await;
+    }
+}

@@ -3,7 +3,10 @@
 use chain::FinalityProfile;
 use simnode::{CannedChain, Fault, Server, Tag, When};
 use std::time::Duration;
-use store::coverage::{self, BackfillSettings};
+use store::{
+    coverage::{self, BackfillSettings},
+    enrichment::Reading,
+};
 use tallyscan_tests::{
     Api, Database, GENERATED_CHAIN_ID, GeneratedBlock, Generator, RunningIndexer, assert_twins,
     eventually, folder, indexer_config, redis,
@@ -102,6 +105,7 @@ async fn the_head_is_there_before_the_history_and_the_history_comes_from_the_top
         .await
         .expect("settings");
     is_complete(&database).await;
+    indexer.has_read(Reading::Traces).await;
     let (_, health) = api.get("/health").await;
     assert_eq!(health["history"]["missing_blocks"], 0, "{health}");
     eventually("block 7 through the API", || async {
@@ -195,6 +199,7 @@ async fn a_node_that_lies_about_history_is_found_out_before_anything_is_committe
     );
     let indexer = RunningIndexer::start(&database, config).await;
     is_complete(&database).await;
+    indexer.has_read(Reading::Traces).await;
     indexer.stop().await;
     assert_twins(&database.pool, &direct(&blocks, &redis.url()).await.pool).await;
 }
@@ -226,6 +231,7 @@ async fn a_rollback_into_the_history_while_it_is_filled_in_leaves_no_seam() {
         .expect("a rollback");
     indexer.reaches(blocks.last().expect("a head").hash).await;
     is_complete(&database).await;
+    indexer.has_read(Reading::Traces).await;
     indexer.stop().await;
     assert_twins(&database.pool, &direct(&blocks, &redis.url()).await.pool).await;
 }

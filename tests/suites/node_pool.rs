@@ -24,6 +24,7 @@ impl Lab {
         let mut generator = Generator::seeded(3);
         let genesis = generator.genesis();
         let chain = Chain {
+            bucket_blocks: 50_000,
             chain_id: GENERATED_CHAIN_ID,
             genesis_hash: genesis.hash,
             finality_profile: FinalityProfile::Tags,

@@ -14,7 +14,7 @@ pub const SEPOLIA_START: u64 = 172_032;
 const SAMPLE: usize = 41;
 
 /// Indexes everything a node has from a block on and returns how long that took.
-async fn index_all(
+pub async fn index_all(
     database: &Database,
     redis_url: &str,
     url: String,
@@ -129,7 +129,7 @@ async fn the_sepolia_run_comes_back_field_by_field_over_websocket() {
 }
 
 /// Consecutive blocks, since a database has no gaps.
-fn runs(blocks: Vec<fixtures::BlockJson>) -> Vec<Vec<fixtures::BlockJson>> {
+pub fn runs(blocks: Vec<fixtures::BlockJson>) -> Vec<Vec<fixtures::BlockJson>> {
     let mut runs: Vec<Vec<fixtures::BlockJson>> = Vec::new();
     let mut due = None;
     for block in blocks.into_iter().filter(|block| block.receipts.is_some()) {

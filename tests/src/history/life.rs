@@ -94,13 +94,15 @@ impl Life {
     }
 }
 
-/// Whether the index ends at a block, lacks nothing below it, and everything is published.
+/// Whether the index ends at a block, lacks nothing below it, everything is counted and published, and
+/// every block is traced.
 async fn is_complete(pool: &PgPool, head: B256) -> bool {
     // A session that was ended under way is an answer that comes later.
     sqlx::query_scalar(
         "SELECT head_hash = $1 AND NOT EXISTS (SELECT FROM outbox)
-            AND blocks = int8multirange(int8range(0, head_number, '[]'))
-         FROM chain_state, coverage",
+            AND c.blocks = int8multirange(int8range(0, head_number, '[]'))
+            AND t.blocks = c.blocks AND e.blocks = c.blocks
+         FROM chain_state, coverage c, tally_state t, enrichment e WHERE e.kind = 'traces'",
     )
     .bind(head.as_slice())
     .fetch_one(pool)

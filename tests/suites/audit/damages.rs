@@ -181,7 +181,8 @@ fn damages(logged: i64) -> Vec<Damage> {
 }
 
 /// In an order in which rows can be deleted; inserted the other way round.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 20] = [
+    "orphaned_internal_transfers",
     "orphaned_blocks",
     "orphaned_withdrawals",
     "orphaned_transactions",
@@ -194,6 +195,9 @@ const TABLES: [&str; 16] = [
     "tx_lookup",
     "block_lookup",
     "address_activity",
+    "internal_transfers",
+    "token_transfers",
+    "block_credits",
     "block_stats",
     "coverage",
     "chain_state",

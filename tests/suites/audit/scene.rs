@@ -39,8 +39,9 @@ pub struct Scene {
 }
 
 /// What is kept of dropped blocks, beside what the twin compares.
-const DROPPED: [&str; 5] = [
+const DROPPED: [&str; 6] = [
     "reorgs",
+    "orphaned_internal_transfers",
     "orphaned_blocks",
     "orphaned_withdrawals",
     "orphaned_transactions",

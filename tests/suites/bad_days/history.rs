@@ -2,6 +2,7 @@
 
 use super::{Lab, is_half_filled_in, missing, trouble};
 use simnode::{ANY_METHOD, Fault, Pruned, When};
+use store::enrichment::{self, Reading};
 use tallyscan_tests::{
     Database, RunningIndexer, assert_twins, eventually, folder, index_directly, redis,
 };
@@ -131,12 +132,20 @@ async fn a_head_that_goes_backwards_while_history_is_filled_in_takes_nothing_awa
     let config = Lab::config(&database, &redis, &[&node]);
     let indexer = RunningIndexer::start(&database, config).await;
     is_half_filled_in(&database).await;
+    // What the node then knows no longer is read by then.
+    eventually("the newest internal transfers", || async {
+        enrichment::get_progress(&database.pool, Reading::Traces)
+            .await
+            .is_ok_and(|progress| progress.complete_from.is_some_and(|from| from <= 280))
+    })
+    .await;
     // Below what is final, even.
     node.chain().set_head(280);
     eventually("the history, or its rest without an end", || async {
         missing(&database).await == Some(0)
     })
     .await;
+    indexer.has_read(Reading::Traces).await;
     let twin = Database::create().await;
     index_directly(&lab.blocks, &twin).await;
     assert_twins(&database.pool, &twin.pool).await;
