@@ -4,12 +4,14 @@
 //! figures are told beside them and mean nothing elsewhere.
 
 mod backfill;
+mod derived;
 mod figure;
 mod head;
 mod load;
 mod long;
 mod lookup;
 mod stand;
+mod wallet;
 
 use clap::Parser;
 use figure::Figure;
@@ -17,14 +19,16 @@ use stand::{Failure, Stand};
 use std::{io::Write as _, path::PathBuf};
 
 /// What can be measured by itself.
-const FIGURES: [&str; 9] = [
+const FIGURES: [&str; 11] = [
     "backfill",
     "backfill_50ms",
     "verify_cost",
     "bytes_stored",
+    "derived",
     "head_latency",
     "reorg_64",
     "tx_lookup",
+    "wallet_page",
     "memory",
     "insert_decay",
 ];
@@ -71,6 +75,9 @@ async fn main() -> Result<(), Failure> {
             show(figure)?;
         }
     }
+    if wanted("derived") {
+        show(derived::measure(&stand, options.blocks).await?)?;
+    }
     if wanted("head_latency") {
         for figure in head::latency(&stand).await? {
             show(figure)?;
@@ -81,6 +88,11 @@ async fn main() -> Result<(), Failure> {
     }
     if wanted("tx_lookup") {
         show(lookup::measure(&stand).await?)?;
+    }
+    if wanted("wallet_page") {
+        for figure in wallet::measure(&stand).await? {
+            show(figure)?;
+        }
     }
     if wanted("memory") || wanted("insert_decay") {
         for figure in long::measure(&stand, options.long_blocks).await? {

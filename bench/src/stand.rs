@@ -66,6 +66,15 @@ impl Stand {
         let url = self.postgres.url(&name);
         let pool = PgPoolOptions::new()
             .max_connections(16)
+            // As the API's connections are set.
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query("SET plan_cache_mode = force_custom_plan")
+                        .execute(connection)
+                        .await
+                        .map(|_| ())
+                })
+            })
             .connect(&url)
             .await?;
         schema::migrate(&pool, TimescaleMode::Auto).await?;
