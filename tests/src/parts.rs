@@ -19,6 +19,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+/// How long a dev chain may take: it executes every block again for its traces, proves every account, and
+/// does one thing at a time, answers about its head included.
+const NODE_PATIENCE: Duration = Duration::from_mins(4);
+
 /// A handle on metrics that nobody collects.
 #[must_use]
 pub fn metrics_handle() -> PrometheusHandle {
@@ -92,9 +96,8 @@ impl RunningIndexer {
             .is_ok_and(|complete| complete)
         })
         .await;
-        // A node executes every block again for it, and proves every account.
         let what = || "complete readings".to_owned();
-        eventually_within(Duration::from_mins(2), what, || {
+        eventually_within(NODE_PATIENCE, what, || {
             readings_complete(&self.database.pool)
         })
         .await;
@@ -110,8 +113,8 @@ impl RunningIndexer {
 
     /// Waits until a block is the committed head, whatever is missing below it.
     pub async fn shows(&self, hash: B256) {
-        let what = format!("head {hash}; it knows {:?}", self.status.known());
-        eventually(&what, || async {
+        let what = || format!("head {hash}; it knows {:?}", self.status.known());
+        eventually_within(NODE_PATIENCE, what, || async {
             store::state::get_state(&self.database.pool)
                 .await
                 .is_ok_and(|state| state.head.is_some_and(|head| head.hash == hash))
