@@ -19,9 +19,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// How long a dev chain may take: it executes every block again for its traces, proves every account, and
-/// does one thing at a time, answers about its head included.
-const NODE_PATIENCE: Duration = Duration::from_mins(4);
+/// How long everything that a node tells beside the chain may take to be read: it executes every block
+/// again for its traces, and proves every account.
+const READING_PATIENCE: Duration = Duration::from_mins(2);
 
 /// A handle on metrics that nobody collects.
 #[must_use]
@@ -97,7 +97,7 @@ impl RunningIndexer {
         })
         .await;
         let what = || "complete readings".to_owned();
-        eventually_within(NODE_PATIENCE, what, || {
+        eventually_within(READING_PATIENCE, what, || {
             readings_complete(&self.database.pool)
         })
         .await;
@@ -114,7 +114,7 @@ impl RunningIndexer {
     /// Waits until a block is the committed head, whatever is missing below it.
     pub async fn shows(&self, hash: B256) {
         let what = || format!("head {hash}; it knows {:?}", self.status.known());
-        eventually_within(NODE_PATIENCE, what, || async {
+        eventually_within(crate::PATIENCE, what, || async {
             store::state::get_state(&self.database.pool)
                 .await
                 .is_ok_and(|state| state.head.is_some_and(|head| head.hash == hash))
