@@ -8,11 +8,11 @@ use super::{Direction, ListKey, Page, Slice, windows::Windows};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use std::{fmt::Write as _, future::Future, ops::RangeInclusive};
 
-/// Most rows that are looked at for a page with a filter: about fifty milliseconds of work. A page may
-/// then be short, with a cursor to go on.
-const MOST_ROWS: usize = 10_000;
+/// Most rows that are looked at for a page with a filter: about ten milliseconds of work. A page may then
+/// be short, with a cursor to go on.
+const MOST_ROWS: usize = 2_000;
 /// Rows that are read at a time where a filter may leave few of them.
-const BATCH: usize = 1_000;
+const BATCH: usize = 500;
 
 /// A list: what its rows are, and how some of them are read.
 pub(super) trait Source: Sync {

@@ -5,7 +5,7 @@ use super::{
     fill::{Source, Span, descends, fill},
     find_tokens, list_orphaned_logs,
     transactions::{block_contexts, hashes_at},
-    windows::{Counter, Occurrence, Windows, find_windows},
+    windows::{Counter, Occurrence, Windows, find_windows, sums},
 };
 use crate::{
     rows::{TokenTransferRow, TransactionRow, transfers_of},
@@ -35,8 +35,20 @@ pub async fn list_wallet_transfers(
     filter: TransferFilter,
     page: Page<TransferPosition>,
 ) -> Result<Slice<TokenTransferRow>, sqlx::Error> {
-    let counted = Occurrence::Of(address, Counter::Transfers);
-    list(snapshot, Party::Wallet(address), filter, counted, page).await
+    let moved = (address, Counter::Transfers);
+    let Some(token) = filter.token else {
+        let counted = Occurrence::Of(address, Counter::Transfers);
+        return list(snapshot, Party::Wallet(address), filter, counted, page).await;
+    };
+    let both = [moved, (token, Counter::Emitted)];
+    // Whichever of the two has fewer is read, and what is not of the other left out.
+    let [of_wallet, of_token] = sums(snapshot.connection(), both).await?;
+    let party = if of_token < of_wallet {
+        Party::TokenWith(token, address)
+    } else {
+        Party::Wallet(address)
+    };
+    list(snapshot, party, filter, Occurrence::OfBoth(both), page).await
 }
 
 /// The transfers of a token, newest first.
@@ -67,6 +79,8 @@ async fn list(
 enum Party {
     Wallet(Address),
     Token(Address),
+    /// A wallet's, read from all of the token's.
+    TokenWith(Address, Address),
 }
 
 struct Transfers {
@@ -102,11 +116,19 @@ impl Source for Transfers {
     }
 
     fn keeps(&self, row: &TokenTransferRow) -> bool {
-        self.filter.token.is_none_or(|token| row.token == token)
-            && self
-                .filter
-                .kind
-                .is_none_or(|kind| row.kind == kind.number())
+        let TransferFilter { token, kind, .. } = self.filter;
+        let of_wallet = match self.party {
+            Party::TokenWith(_, wallet) => match self.filter.flow {
+                Some(Flow::In) => row.to_address == wallet,
+                Some(Flow::Out) => row.from_address == wallet,
+                None => row.from_address == wallet || row.to_address == wallet,
+            },
+            // The index range says so.
+            Party::Wallet(_) | Party::Token(_) => true,
+        };
+        of_wallet
+            && token.is_none_or(|token| row.token == token)
+            && kind.is_none_or(|kind| row.kind == kind.number())
     }
 
     fn key(row: &TokenTransferRow) -> TransferPosition {
@@ -124,7 +146,7 @@ impl Source for Transfers {
     ) -> Result<Vec<TokenTransferRow>, sqlx::Error> {
         let mut query = QueryBuilder::new("");
         match (&self.party, self.filter.flow) {
-            (Party::Token(token), _) => {
+            (Party::Token(token) | Party::TokenWith(token, _), _) => {
                 Self::push_range(&mut query, ("token", *token), "", span);
             }
             (Party::Wallet(address), Some(Flow::Out)) => {

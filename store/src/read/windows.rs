@@ -54,6 +54,8 @@ pub(super) enum Occurrence {
     Any,
     /// What an address is counted for.
     Of(Address, Counter),
+    /// What an address is counted for, where another one is, too.
+    OfBoth([(Address, Counter); 2]),
 }
 
 /// Where a page's rows may be, in the order in which it is filled.
@@ -106,6 +108,27 @@ pub(super) async fn find_windows<K: BlockKey>(
     Ok(Windows { list, rest })
 }
 
+/// How often each address is counted in all, as far as it is.
+pub(super) async fn sums(
+    connection: &mut PgConnection,
+    of: [(Address, Counter); 2],
+) -> Result<[i64; 2], sqlx::Error> {
+    let sum = |parameter: u8, counter: Counter| {
+        let column = counter.column();
+        format!(
+            "(SELECT coalesce(sum({column}), 0)::bigint FROM address_totals WHERE address = ${parameter})"
+        )
+    };
+    let [(one, first), (other, second)] = of;
+    let sql = format!("SELECT {}, {}", sum(1, first), sum(2, second));
+    let (first, second) = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(one.to_vec())
+        .bind(other.to_vec())
+        .fetch_one(connection)
+        .await?;
+    Ok([first, second])
+}
+
 /// Only heights on the page's side of its start.
 fn clip<K: BlockKey>(
     heights: RangeInclusive<u64>,
@@ -131,17 +154,29 @@ async fn buckets(
         return Ok(Vec::new());
     }
     let order = if descending { "DESC" } else { "ASC" };
-    let (counted, uncounted) = match of {
-        Occurrence::Any => (String::new(), "c.blocks"),
-        Occurrence::Of(_, counter) => (
+    let counted_for = match of {
+        Occurrence::Any => Vec::new(),
+        Occurrence::Of(address, counter) => vec![(address, counter)],
+        Occurrence::OfBoth(both) => both.to_vec(),
+    };
+    let counted: Vec<String> = (4..)
+        .zip(&counted_for)
+        .map(|(parameter, (_, counter))| {
             format!(
                 "SELECT bucket FROM address_totals
-                 WHERE address = $4 AND bucket BETWEEN $1 / size AND $2 / size AND {} > 0
-                 UNION",
+                 WHERE address = ${parameter} AND bucket BETWEEN $1 / size AND $2 / size AND {} > 0",
                 counter.column()
-            ),
+            )
+        })
+        .collect();
+    let (counted, uncounted) = if counted.is_empty() {
+        (String::new(), "c.blocks")
+    } else {
+        // INTERSECT binds closer than UNION.
+        (
+            counted.join(" INTERSECT ") + " UNION",
             "c.blocks - t.blocks",
-        ),
+        )
     };
     let sql = format!(
         "SELECT bucket * size, (bucket + 1) * size - 1
@@ -156,7 +191,7 @@ async fn buckets(
         .bind(bind_height(*heights.start()))
         .bind(bind_height(*heights.end()))
         .bind(i64::try_from(MOST_WINDOWS + 1).unwrap_or(i64::MAX));
-    if let Occurrence::Of(address, _) = of {
+    for (address, _) in counted_for {
         query = query.bind(address.to_vec());
     }
     let buckets: Vec<(i64, i64)> = query.fetch_all(connection).await?;
