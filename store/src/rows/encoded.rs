@@ -18,7 +18,7 @@ pub struct EncodedRows {
     withdrawals: CopyRows,
     transactions: CopyRows,
     logs: CopyRows,
-    token_transfers: CopyRows,
+    token_transfers: Vec<TokenTransferRow>,
     credits: CopyRows,
     activity: Vec<ActivityRow>,
     tx_lookup: Vec<TxLookupRow>,
@@ -38,7 +38,7 @@ impl EncodedRows {
             withdrawals: CopyRows::of(&batch.withdrawals)?,
             transactions: CopyRows::of(&batch.transactions)?,
             logs: CopyRows::of(&batch.logs)?,
-            token_transfers: CopyRows::of(&batch.token_transfers)?,
+            token_transfers: batch.token_transfers,
             credits: CopyRows::of(&batch.credits)?,
             activity: batch.activity,
             tx_lookup: batch.tx_lookup,
@@ -87,7 +87,7 @@ impl CopyBatch {
             withdrawals: Vec::with_capacity(parts.len()),
             transactions: Vec::with_capacity(parts.len()),
             logs: Vec::with_capacity(parts.len()),
-            token_transfers: Vec::with_capacity(parts.len()),
+            token_transfers: Vec::new(),
             credits: Vec::with_capacity(parts.len()),
             activity: Vec::new(),
             tx_lookup: Vec::new(),
@@ -97,6 +97,7 @@ impl CopyBatch {
             transaction_count: 0,
         };
         let (mut activity, mut tx_lookup) = (Vec::new(), Vec::new());
+        let mut transfers = Vec::new();
         for part in parts {
             batch.rows += part.rows;
             batch.transaction_count += part.transaction_count;
@@ -104,7 +105,7 @@ impl CopyBatch {
             batch.withdrawals.push(part.withdrawals);
             batch.transactions.push(part.transactions);
             batch.logs.push(part.logs);
-            batch.token_transfers.push(part.token_transfers);
+            transfers.extend(part.token_transfers);
             batch.credits.push(part.credits);
             batch.block_lookup.extend(part.block_lookup);
             batch.stats.extend(part.stats);
@@ -115,10 +116,13 @@ impl CopyBatch {
             (row.address, row.block_number, row.tx_index)
         });
         tx_lookup.sort_unstable_by_key(|row: &TxLookupRow| row.hash_prefix);
+        // One of its indexes then goes in order: a fifth of what writing them costs.
+        transfers.sort_by_key(|row: &TokenTransferRow| row.from_address);
         batch
             .block_lookup
             .sort_unstable_by_key(|row| row.hash_prefix);
         batch.activity.push(CopyRows::of(&activity)?);
+        batch.token_transfers.push(CopyRows::of(&transfers)?);
         batch.tx_lookup.push(CopyRows::of(&tx_lookup)?);
         Ok(batch)
     }
