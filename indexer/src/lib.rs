@@ -28,6 +28,7 @@ mod tallier;
 mod telemetry;
 mod tip;
 mod trouble;
+mod uncounted;
 mod verifier;
 
 pub use backfill::BackfillLimits;

@@ -15,6 +15,7 @@ use crate::{
     status::Status,
     tallier::Tallier,
     telemetry,
+    uncounted::Uncounted,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -138,14 +139,20 @@ impl Indexer {
         };
         let _enriching = AbortOnDropHandle::new(tokio::spawn(enricher.run()));
         let progress = Progress::new(self.progress);
+        let uncounted = Arc::new(Uncounted::default());
         let backfill = Backfill::new(
             &self.config,
             lead.token,
             self.chain.clone(),
             self.source.clone(),
-            self.status.clone(),
-            progress.beside(),
+            (self.status.clone(), progress.beside()),
+            uncounted.clone(),
         );
+        let tallier = Tallier {
+            pool: database.clone(),
+            leader_token: lead.token,
+            uncounted,
+        };
         let mut follower = Follower::new(
             self.source.clone(),
             committer,
@@ -157,7 +164,7 @@ impl Indexer {
         );
         tokio::select! {
             // The follower ends only where a last block was given; then the history is waited for.
-            done = self.follow(&mut follower, backfill, lead.token) => done?,
+            done = self.follow(&mut follower, backfill, tallier) => done?,
             // It never ends by itself: an indexer that commits and says nothing must not go on.
             ended = &mut publishing => {
                 let reason = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
@@ -179,7 +186,7 @@ impl Indexer {
         &self,
         follower: &mut Follower,
         backfill: Backfill,
-        leader_token: i64,
+        tallier: Tallier,
     ) -> Result<(), IndexError> {
         let (filled, complete) = (CancellationToken::new(), CancellationToken::new());
         let live = async {
@@ -200,12 +207,7 @@ impl Indexer {
             Ok(())
         };
         let counted = async {
-            let tallier = Tallier {
-                pool: self.config.database.clone(),
-                leader_token,
-            };
-            let ends = self.config.until.map(|_| filled.clone());
-            tallier.run(ends).await?;
+            tallier.run(&filled, self.config.until.is_some()).await?;
             complete.cancel();
             Ok(())
         };

@@ -1,13 +1,21 @@
 //! History into the counters, beside everything else.
 //!
-//! In: heights that are indexed and not counted, bucket by bucket (`store::tally::history`). Out: counters
-//! and balances that include them. Goes on for as long as the indexer leads, since a repair may ask for
-//! everything to be counted again. Never holds the head back by more than a slice.
+//! In: what was just written, with what it adds ([`Uncounted`]); and heights that are indexed and not
+//! counted, bucket by bucket (`store::tally::history`). Out: counters and balances that include them. Goes
+//! on for as long as the indexer leads, since a repair may ask for everything to be counted again. Never
+//! holds the head back by more than a slice.
 
-use crate::{error::IndexError, metrics};
+use crate::{
+    error::IndexError,
+    metrics,
+    uncounted::{Run, Uncounted},
+};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use sqlx::PgPool;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use store::{
     state,
     tally::history::{self, Piece, Staged},
@@ -27,11 +35,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) struct Tallier {
     pub pool: PgPool,
     pub leader_token: i64,
+    pub uncounted: Arc<Uncounted>,
 }
 
 impl Tallier {
-    /// Adds whatever is missing; with `filled`, ends once that is cancelled and nothing is.
-    pub(crate) async fn run(self, filled: Option<CancellationToken>) -> Result<(), IndexError> {
+    /// Adds whatever is missing. `filled` is cancelled when no more history is written; from then on it
+    /// may end when nothing is missing.
+    pub(crate) async fn run(
+        self,
+        filled: &CancellationToken,
+        may_end: bool,
+    ) -> Result<(), IndexError> {
         let anew = || {
             ExponentialBuilder::default()
                 .with_min_delay(PAUSE)
@@ -44,14 +58,14 @@ impl Tallier {
         let mut failing = false;
         loop {
             // Asked before the work is looked for: what was filled in by then is found.
-            let last = filled.as_ref().is_some_and(CancellationToken::is_cancelled);
-            match self.add_piece().await {
+            let last = filled.is_cancelled();
+            match self.add_piece(last).await {
                 Ok(true) => {
                     pauses = anew();
                     failing = false;
                 }
-                Ok(false) if last => return Ok(()),
-                Ok(false) => tokio::time::sleep(POLL).await,
+                Ok(false) if last && may_end => return Ok(()),
+                Ok(false) => self.uncounted.grown(POLL).await,
                 Err(IndexError::LostLead) => return Err(IndexError::LostLead),
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -64,11 +78,16 @@ impl Tallier {
     }
 
     /// Adds one piece; false when there is none.
-    async fn add_piece(&self) -> Result<bool, IndexError> {
+    async fn add_piece(&self, filled: bool) -> Result<bool, IndexError> {
         let mut transaction = transaction::begin(&self.pool, "BEGIN").await?;
         let missing = history::count_missing(&mut transaction).await?;
         metrics::level("indexer_tally_missing_blocks", missing);
-        if missing == 0 {
+        let begun = history::is_pending(&mut transaction).await?;
+        if !begun && let Some(run) = self.uncounted.take(filled) {
+            transaction.rollback().await?;
+            return self.add_run(run).await.map(|()| true);
+        }
+        if missing == 0 || !(begun || self.uncounted.is_empty()) {
             return Ok(false);
         }
         let piece = history::claim(&mut transaction).await?;
@@ -77,7 +96,39 @@ impl Tallier {
             return Ok(false);
         };
         let started = Instant::now();
-        let mut staged = Staged::gather(&self.pool, piece).await?;
+        let staged = Staged::gather(&self.pool, piece).await?;
+        self.merge(piece, staged, started).await?;
+        Ok(true)
+    }
+
+    /// Adds what was just written. What cannot be added this way is found missing, and added from the rows.
+    async fn add_run(&self, run: Run) -> Result<(), IndexError> {
+        let Ok(deltas) = run.deltas else {
+            return Ok(());
+        };
+        let started = Instant::now();
+        let mut transaction = transaction::begin(&self.pool, "BEGIN").await?;
+        let state = state::lock_state(&mut *transaction).await?;
+        if state.leader_token != self.leader_token {
+            return Err(IndexError::LostLead);
+        }
+        // Another branch, perhaps, and other rows.
+        let same = state.fork_epoch == run.fork_epoch;
+        let claimed = same && history::claim_piece(&mut transaction, run.piece).await?;
+        transaction.commit().await?;
+        if claimed {
+            let staged = Staged::at_hand(&self.pool, run.piece, deltas).await?;
+            self.merge(run.piece, staged, started).await?;
+        }
+        Ok(())
+    }
+
+    async fn merge(
+        &self,
+        piece: Piece,
+        mut staged: Staged,
+        started: Instant,
+    ) -> Result<(), IndexError> {
         let gathered = started.elapsed();
         while staged.merge_slice().await? {}
         if self.finish(piece).await? {
@@ -89,7 +140,7 @@ impl Tallier {
                 "history counted"
             );
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Records a piece as included; counts and lists that were cached without it are then not used.

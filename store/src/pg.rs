@@ -5,10 +5,12 @@
 //! all of these are the same binary form.
 
 mod row;
+mod signed;
 mod value;
 mod write;
 
 pub(crate) use row::table;
 pub use row::{CopyBuffer, CopyRows, TableRow, column};
+pub use signed::Signed;
 pub use value::{Json, PgType, PgValue, RowError, Timestamp};
-pub(crate) use write::{copy_all, write, write_orphaned};
+pub(crate) use write::{copy_all, execute_with, write, write_orphaned};

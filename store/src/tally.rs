@@ -8,6 +8,7 @@
 //! Live commits and reorgs come here directly. History is added by [`history`], in slices.
 
 mod check;
+pub mod deltas;
 pub mod history;
 mod internal;
 
@@ -91,13 +92,6 @@ const COUNTERS: [Counter; 5] = [
     },
 ];
 
-/// Puts created contracts into the queue of those whose code is to be read: anew, where there was another
-/// one at the same address.
-const QUEUE_CREATED: &str = "INSERT INTO contract_code (address)
-     SELECT contract_address FROM transactions
-     WHERE block_number BETWEEN $1 AND $2 AND contract_address IS NOT NULL
-     ORDER BY 1 ON CONFLICT (address) DO UPDATE SET read_at = NULL";
-
 sol! {
     /// EIP-1967: a proxy leads elsewhere from now on.
     event Upgraded(address indexed implementation);
@@ -105,7 +99,7 @@ sol! {
     event BeaconUpgraded(address indexed beacon);
 }
 
-/// Puts proxies that were upgraded into the same queue.
+/// Puts proxies that were upgraded into the queue of those whose code is to be read.
 const QUEUE_UPGRADED: &str = "INSERT INTO contract_code (address)
      SELECT DISTINCT a FROM unnest($1::bytea[]) AS a
      ORDER BY a ON CONFLICT (address) DO UPDATE SET read_at = NULL";
@@ -192,17 +186,6 @@ pub async fn add(connection: &mut PgConnection, batch: &RowBatch) -> Result<(), 
         if concerned {
             counter.apply(connection, [low, high, bucket], 1).await?;
         }
-    }
-    if batch
-        .transactions
-        .iter()
-        .any(|tx| tx.contract_address.is_some())
-    {
-        sqlx::query(QUEUE_CREATED)
-            .bind(low)
-            .bind(high)
-            .execute(&mut *connection)
-            .await?;
     }
     let events = [Upgraded::SIGNATURE_HASH, BeaconUpgraded::SIGNATURE_HASH];
     let upgraded: Vec<&[u8]> = batch

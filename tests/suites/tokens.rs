@@ -1,6 +1,7 @@
 //! Real tokens on a real dev chain: what is kept of their transfers, and whether every balance that
 //! follows from them is the one that the contract itself answers.
 
+mod at_hand;
 mod economy;
 mod history;
 mod holdings;

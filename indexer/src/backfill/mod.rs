@@ -17,6 +17,7 @@ pub use limits::BackfillLimits;
 
 use crate::{
     config::IndexerConfig, error::IndexError, progress::Progress, source::Source, status::Status,
+    uncounted::Uncounted,
 };
 use alloy::primitives::B256;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -29,6 +30,7 @@ use store::{
     chunks, coverage,
     rows::CopyBatch,
     state::{self, Chain},
+    tally::deltas::{Deltas, sum},
 };
 use write::{Batch, Writers, Written};
 
@@ -57,6 +59,7 @@ pub(crate) struct Backfill {
     chain: Chain,
     fetcher: Fetcher,
     limits: Arc<LimitsWatch>,
+    uncounted: Arc<Uncounted>,
     status: Arc<Status>,
     progress: Progress,
     /// The gap whose progress is shown.
@@ -80,8 +83,8 @@ impl Backfill {
         leader_token: i64,
         chain: Chain,
         source: Arc<Source>,
-        status: Arc<Status>,
-        progress: Progress,
+        (status, progress): (Arc<Status>, Progress),
+        uncounted: Arc<Uncounted>,
     ) -> Self {
         let pool = config.database.clone();
         Self {
@@ -89,9 +92,11 @@ impl Backfill {
                 source,
                 verify: config.verify,
                 live_from: chain.live_from,
+                bucket_blocks: chain.bucket_blocks,
                 status: status.clone(),
             },
             limits: Arc::new(LimitsWatch::start(pool.clone(), config.backfill)),
+            uncounted,
             pool,
             leader_token,
             chain,
@@ -176,6 +181,7 @@ impl Backfill {
             self.pool.clone(),
             self.leader_token,
             self.chain.genesis_hash,
+            self.uncounted.clone(),
         );
         let (fetcher, limits) = (self.fetcher.clone(), self.limits.clone());
         let mut descent = Descent::new(&fetcher, &limits, gap);
@@ -203,6 +209,7 @@ impl Backfill {
             while writers.running() >= workers(&limits) {
                 self.note(writers.next().await)?;
             }
+            self.uncounted.room().await;
             prepare_chunks(&self.pool, span, &batch, &mut prepared).await?;
             writers.begin(batch);
         }
@@ -243,7 +250,7 @@ impl Assembly {
     }
 
     fn push(&mut self, part: Part) {
-        self.rows += part.rows.len();
+        self.rows += part.rows.encoded.len();
         self.bytes += part.charge.bytes();
         self.parts.push(part);
     }
@@ -256,13 +263,16 @@ impl Assembly {
             let (Some(lowest), Some(highest)) = (lowest.cloned(), highest.cloned()) else {
                 return Err(IndexError::Conflict);
             };
-            let (rows, charges) = self
-                .parts
-                .into_iter()
-                .map(|part| (part.rows, part.charge))
-                .unzip();
+            let (mut rows, mut charges) = (Vec::new(), Vec::new());
+            let mut deltas = Ok(Deltas::default());
+            for part in self.parts {
+                rows.push(part.rows.encoded);
+                charges.push(part.charge);
+                deltas = sum(deltas, part.rows.deltas);
+            }
             Ok(Batch {
                 rows: CopyBatch::of(rows).map_err(sqlx::Error::from)?,
+                deltas,
                 lowest: lowest.block,
                 parent: lowest.parent,
                 highest: highest.block,

@@ -6,13 +6,24 @@
 //! fails, those after it are given up, and whoever drives this begins again from what is covered.
 
 use super::budget::Charge;
-use crate::{error::IndexError, metrics};
+use crate::{
+    error::IndexError,
+    metrics,
+    uncounted::{Run, Uncounted},
+};
 use alloy::primitives::B256;
 use sqlx::{PgConnection, PgPool};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use store::{
     rows::CopyBatch,
     state::{self, BlockRef, height},
+    tally::{
+        deltas::{Deltas, Overflow},
+        history::Piece,
+    },
     transaction::WriteConnection,
 };
 use tokio::{sync::oneshot, task::JoinSet};
@@ -24,6 +35,8 @@ const LOCK_PATIENCE: &str = "SET LOCAL lock_timeout = '20s'";
 #[derive(Debug)]
 pub(super) struct Batch {
     pub rows: CopyBatch,
+    /// What the rows add to the counters.
+    pub deltas: Result<Deltas, Overflow>,
     pub lowest: BlockRef,
     /// Parent of the lowest block.
     pub parent: B256,
@@ -45,17 +58,25 @@ pub(super) struct Writers {
     pool: PgPool,
     leader_token: i64,
     genesis: B256,
+    /// Where what is written waits to be counted.
+    uncounted: Arc<Uncounted>,
     running: JoinSet<Result<Written, IndexError>>,
     last: Option<oneshot::Receiver<()>>,
 }
 
 impl Writers {
     /// Writers for the holder of a token.
-    pub(super) fn new(pool: PgPool, leader_token: i64, genesis: B256) -> Self {
+    pub(super) fn new(
+        pool: PgPool,
+        leader_token: i64,
+        genesis: B256,
+        uncounted: Arc<Uncounted>,
+    ) -> Self {
         Self {
             pool,
             leader_token,
             genesis,
+            uncounted,
             running: JoinSet::new(),
             last: None,
         }
@@ -71,12 +92,12 @@ impl Writers {
         let (done, after) = oneshot::channel();
         let turn = self.last.replace(after);
         let (pool, token) = (self.pool.clone(), self.leader_token);
-        let genesis = self.genesis;
+        let (genesis, uncounted) = (self.genesis, self.uncounted.clone());
         self.running.spawn(async move {
             if batch.lowest.number == 0 && batch.lowest.hash != genesis {
                 return Err(other_genesis(&batch, genesis));
             }
-            let written = write(&pool, token, batch, turn).await?;
+            let written = write(&pool, token, batch, (turn, &uncounted)).await?;
             // Nobody waits behind the last one.
             let _ = done.send(());
             Ok(written)
@@ -118,7 +139,7 @@ async fn write(
     pool: &PgPool,
     leader_token: i64,
     batch: Batch,
-    turn: Option<oneshot::Receiver<()>>,
+    (turn, uncounted): (Option<oneshot::Receiver<()>>, &Uncounted),
 ) -> Result<Written, IndexError> {
     let started = Instant::now();
     let mut writing = WriteConnection::acquire(pool).await?;
@@ -152,8 +173,13 @@ async fn write(
 
     let blocks = batch.highest.number - batch.lowest.number + 1;
     report(&batch, blocks, started.elapsed(), waited);
+    let piece = Piece {
+        low: batch.lowest.number,
+        high: batch.highest.number,
+    };
+    uncounted.add(Run::new(piece, state.fork_epoch, batch.deltas));
     Ok(Written {
-        lowest: batch.lowest.number,
+        lowest: piece.low,
         blocks,
     })
 }

@@ -93,6 +93,22 @@ async fn insert<R: TableRow>(
     reorg: Option<i64>,
     rows: &[R],
 ) -> Result<(), sqlx::Error> {
+    let (name, value) = reorg.map_or_else(Default::default, |reorg| {
+        ("reorg_id, ".to_owned(), format!("{reorg}, "))
+    });
+    let columns = quoted::<R>();
+    let statement = |rows: &str| {
+        format!("INSERT INTO {table} ({name}{columns}) SELECT {value}{columns} FROM ({rows}) AS r")
+    };
+    execute_with(connection, statement, rows).await
+}
+
+/// Runs a statement over rows that are sent with it: it is given the query that stands for them.
+pub(crate) async fn execute_with<R: TableRow>(
+    connection: &mut PgConnection,
+    statement: impl FnOnce(&str) -> String,
+    rows: &[R],
+) -> Result<(), sqlx::Error> {
     let length = i32::try_from(rows.len()).map_err(|_| RowError::Decode("fewer rows"))?;
     let mut columns: Vec<CopyBuffer> = R::TYPES
         .iter()
@@ -102,25 +118,21 @@ async fn insert<R: TableRow>(
         row.encode_elements(&mut columns)?;
     }
     let (mut arrays, mut values) = (Vec::new(), Vec::new());
-    for (position, ty) in (1..).zip(R::TYPES) {
+    for ((position, ty), name) in (1..).zip(R::TYPES).zip(R::COLUMNS) {
         arrays.push(format!("${position}::{}[]", ty.name));
         values.push(match ty.convert {
-            "" => format!("c{position}"),
-            convert => format!("{convert}(c{position})"),
+            "" => format!("c{position} AS \"{name}\""),
+            convert => format!("{convert}(c{position}) AS \"{name}\""),
         });
     }
     let names: Vec<String> = (1..=R::TYPES.len()).map(|n| format!("c{n}")).collect();
-    let (name, value) = reorg.map_or_else(Default::default, |reorg| {
-        ("reorg_id, ".to_owned(), format!("{reorg}, "))
-    });
-    let statement = format!(
-        "INSERT INTO {table} ({name}{}) SELECT {value}{} FROM unnest({}) AS t({})",
-        quoted::<R>(),
+    let rows = format!(
+        "SELECT {} FROM unnest({}) AS t({})",
         values.join(", "),
         arrays.join(", "),
         names.join(", "),
     );
-    let mut query = sqlx::query(AssertSqlSafe(statement));
+    let mut query = sqlx::query(AssertSqlSafe(statement(&rows)));
     for (column, ty) in columns.into_iter().zip(R::TYPES) {
         query = query.bind(Array {
             bytes: column.bytes,

@@ -11,7 +11,7 @@ WITH gap AS (
     WHERE gap.low <= greatest(bucket.low, start_block)
        OR EXISTS (SELECT FROM tally_state WHERE blocks @> gap.low - 1)
 ), claimed AS (
-    UPDATE tally_state SET pending = int8range(piece.low, piece.high, '[]'), pending_stage = 0, pending_page = 0
+    UPDATE tally_state SET pending = int8range(piece.low, piece.high, '[]'), pending_stage = 0, pending_row = 0
     FROM piece WHERE pending IS NULL
     RETURNING lower(pending) AS low, upper(pending) - 1 AS high
 )

@@ -1,30 +1,41 @@
-//! History into the counters: a bucket of heights at a time, in slices that nobody notices.
+//! History into the counters, in slices that nobody notices.
 //!
-//! In: heights that are indexed and not in the counters, highest bucket first, once all of a bucket is
-//! there. What it adds is put together beside, in temporary tables, which locks nothing and may take
-//! seconds; then it is merged in the order of the keys, in transactions of a tenth of a second, so that a
-//! live commit that needs the same rows waits no longer than that. `tally_state` remembers how far the
-//! merge is: after a crash it is put together again, the same from the same rows, and goes on from there.
+//! In: heights that are indexed and not in the counters. What was just written comes with what it adds
+//! ([`Deltas`]); for anything else it is put together from the rows in temporary tables, a bucket of
+//! heights at a time, highest first, once all of a bucket is there. Neither locks anything. Then it is
+//! merged in the order of the keys, in transactions of a tenth of a second, so that a live commit that
+//! needs the same rows waits no longer than that. `tally_state` remembers how far the merge is: after a
+//! crash the same rows are put together again, from the tables, and it goes on from there.
 
-use super::{COUNTERS, Counter};
-use crate::state::height;
+use super::{
+    COUNTERS, Counter,
+    deltas::{Deltas, SortedDeltas},
+    reset,
+};
+use crate::{
+    pg::{TableRow, execute_with},
+    state::height,
+};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection};
 use std::time::{Duration, Instant};
 
 /// How long a slice may take: what a live commit may have to wait for.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Pages of a first slice; later ones follow from how long it took.
-const FIRST_PAGES: i64 = 32;
+/// Rows of a first slice; later ones follow from how long it took.
+const FIRST_ROWS: i64 = 2_000;
 
-/// Pages of a slice at most.
-const MOST_PAGES: i64 = 4_096;
+/// Rows of a slice at most.
+const MOST_ROWS: i64 = 100_000;
 
 /// Memory for sorting and grouping a bucket before it goes to disk, and processes to share the work: a
 /// bucket is large, whatever statistics of tables that were just filled say.
-const SETTINGS: &str =
-    "SET work_mem = '128MB'; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
-                        SET min_parallel_table_scan_size = 0";
+const GATHERING: &str = "SET work_mem = '128MB'; SET parallel_setup_cost = 0;
+                         SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0";
+
+/// A slice that a crash loses is merged again: `tally_state` is as old as the rows are. The commit that
+/// ends a piece is on disk before it is believed, and all before it with it.
+const MERGING: &str = "SET synchronous_commit = off";
 
 /// A bucket of heights that is to be added, or the part of it that is indexed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +50,14 @@ pub struct Piece {
 ///
 /// A bucket can be added when all of it is indexed, down to its first height or the index's.
 pub async fn claim(connection: &mut PgConnection) -> Result<Option<Piece>, sqlx::Error> {
+    let lost: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM tally_state WHERE pending IS NOT NULL AND pending_stage < 0)",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if lost {
+        reset(connection).await?;
+    }
     let piece: Option<(i64, i64)> = sqlx::query_as(include_str!("claim_history.sql"))
         .fetch_optional(connection)
         .await?;
@@ -46,6 +65,28 @@ pub async fn claim(connection: &mut PgConnection) -> Result<Option<Piece>, sqlx:
         low: low.unsigned_abs(),
         high: high.unsigned_abs(),
     }))
+}
+
+/// Begins a piece whose deltas are at hand. False when another one was begun, or when it is not, or no
+/// longer, history that is indexed and not counted.
+pub async fn claim_piece(connection: &mut PgConnection, piece: Piece) -> Result<bool, sqlx::Error> {
+    let claimed = sqlx::query(
+        "UPDATE tally_state t SET pending = piece, pending_stage = 0, pending_row = 0
+         FROM coverage c, int8range($1, $2, '[]') AS piece
+         WHERE t.pending IS NULL AND c.blocks @> piece AND NOT t.blocks && piece",
+    )
+    .bind(height(piece.low)?)
+    .bind(height(piece.high)?)
+    .execute(connection)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// Whether a piece was begun and not finished.
+pub async fn is_pending(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM tally_state WHERE pending IS NOT NULL)")
+        .fetch_one(connection)
+        .await
 }
 
 /// How many indexed blocks the counters do not include yet.
@@ -59,23 +100,31 @@ pub async fn count_missing(connection: &mut PgConnection) -> Result<u64, sqlx::E
     Ok(missing.unsigned_abs())
 }
 
-/// What a piece adds, put together on a connection of its own.
+/// What a piece adds, and the connection that merges it.
 pub struct Staged {
     connection: PoolConnection<Postgres>,
     piece: Piece,
-    pages: i64,
+    rows: Rows,
+    /// Rows of the next slice.
+    slice: i64,
+}
+
+/// Where the rows are that are merged.
+enum Rows {
+    /// In temporary tables of the connection; so many in each.
+    Gathered(Vec<i64>),
+    /// Here.
+    AtHand(SortedDeltas),
 }
 
 impl Staged {
-    /// Puts together what a piece adds.
+    /// Puts together what a piece adds, from its rows.
     pub async fn gather(pool: &PgPool, piece: Piece) -> Result<Self, sqlx::Error> {
-        let mut connection = pool.acquire().await?;
-        // Its temporary tables and its settings end with it.
-        connection.close_on_drop();
-        sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
+        let mut connection = connect(pool, GATHERING).await?;
         let bucket: i64 = sqlx::query_scalar("SELECT bucket_blocks FROM chain")
             .fetch_one(&mut *connection)
             .await?;
+        let mut sizes = Vec::with_capacity(COUNTERS.len());
         for counter in &COUNTERS {
             let delta = counter
                 .delta
@@ -84,15 +133,35 @@ impl Staged {
                 .replace("$3", &bucket.to_string())
                 .replace("$4", "1");
             let (stage, key) = (counter.stage, counter.key);
-            let statement = format!("CREATE TEMP TABLE {stage} AS {delta} ORDER BY {key}");
-            sqlx::raw_sql(AssertSqlSafe(statement))
+            let statements = format!(
+                "CREATE TEMP TABLE {stage} AS
+                 SELECT row_number() OVER (ORDER BY {key}) AS n, d.* FROM ({delta}) AS d ORDER BY {key};
+                 CREATE INDEX ON {stage} (n)"
+            );
+            sqlx::raw_sql(AssertSqlSafe(statements))
                 .execute(&mut *connection)
                 .await?;
+            let count = format!("SELECT coalesce(max(n), 0) FROM {stage}");
+            let size = sqlx::query_scalar(AssertSqlSafe(count))
+                .fetch_one(&mut *connection)
+                .await?;
+            sizes.push(size);
         }
         Ok(Self {
             connection,
             piece,
-            pages: FIRST_PAGES,
+            rows: Rows::Gathered(sizes),
+            slice: FIRST_ROWS,
+        })
+    }
+
+    /// Takes what a piece adds from whoever wrote it.
+    pub async fn at_hand(pool: &PgPool, piece: Piece, deltas: Deltas) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            connection: connect(pool, "").await?,
+            piece,
+            rows: Rows::AtHand(deltas.sorted()),
+            slice: FIRST_ROWS,
         })
     }
 
@@ -100,83 +169,121 @@ impl Staged {
     pub async fn merge_slice(&mut self) -> Result<bool, sqlx::Error> {
         let started = Instant::now();
         let mut transaction = self.connection.begin().await?;
-        let row: Option<(i16, i64)> = sqlx::query_as(
-            "SELECT pending_stage, pending_page FROM tally_state
+        let at: Option<(i16, i64)> = sqlx::query_as(
+            "SELECT pending_stage, pending_row FROM tally_state
              WHERE pending = int8range($1, $2, '[]') FOR UPDATE",
         )
         .bind(height(self.piece.low)?)
         .bind(height(self.piece.high)?)
         .fetch_optional(&mut *transaction)
         .await?;
-        let at = row.and_then(|(stage, page)| {
-            let counter = COUNTERS.get(usize::try_from(stage).ok()?)?;
-            Some((counter, stage, page))
-        });
-        let Some((counter, stage, page)) = at else {
+        let at = at.and_then(|(stage, from)| Some((usize::try_from(stage).ok()?, from)));
+        let Some((stage, from)) = at.filter(|(stage, _)| *stage < COUNTERS.len()) else {
             // Left to itself the driver would hold the lock until it uses the connection again.
             transaction.rollback().await?;
             return Ok(false);
         };
-        let until = page + self.pages;
-        merge_pages(&mut transaction, counter, page, until).await?;
-        let size: i64 = sqlx::query_scalar(
-            "SELECT pg_relation_size($1::regclass) / current_setting('block_size')::bigint",
+        let size = self.rows.size(stage);
+        let until = size.min(from + self.slice);
+        if from < until {
+            self.rows
+                .merge(&mut transaction, stage, from, until)
+                .await?;
+        }
+        sqlx::query(
+            "UPDATE tally_state SET pending_stage = pending_stage + $1::integer, pending_row = $2",
         )
-        .bind(counter.stage)
-        .fetch_one(&mut *transaction)
+        .bind(i32::from(until == size))
+        .bind(if until == size { 0 } else { until })
+        .execute(&mut *transaction)
         .await?;
-        let next = if until < size {
-            (stage, until)
-        } else {
-            (stage + 1, 0)
-        };
-        sqlx::query("UPDATE tally_state SET pending_stage = $1, pending_page = $2")
-            .bind(next.0)
-            .bind(next.1)
-            .execute(&mut *transaction)
-            .await?;
         transaction.commit().await?;
         let took = started.elapsed();
-        self.pages = if took > SLICE {
-            (self.pages / 2).max(1)
-        } else if took < SLICE / 2 {
-            (self.pages * 2).min(MOST_PAGES)
-        } else {
-            self.pages
-        };
+        if took > SLICE {
+            self.slice = (self.slice / 2).max(1);
+        } else if took < SLICE / 2 && until < size {
+            self.slice = (self.slice * 2).min(MOST_ROWS);
+        }
         Ok(true)
     }
 }
 
-async fn merge_pages(
+async fn connect(
+    pool: &PgPool,
+    settings: &'static str,
+) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    // Its temporary tables and its settings end with it.
+    connection.close_on_drop();
+    for settings in [settings, MERGING] {
+        sqlx::raw_sql(settings).execute(&mut *connection).await?;
+    }
+    Ok(connection)
+}
+
+impl Rows {
+    fn size(&self, stage: usize) -> i64 {
+        match self {
+            Self::Gathered(sizes) => sizes.get(stage).copied().unwrap_or_default(),
+            Self::AtHand(rows) => {
+                let sizes = [
+                    rows.addresses.len(),
+                    rows.balances.len(),
+                    rows.tokens.len(),
+                    rows.nfts.len(),
+                    rows.instances.len(),
+                ];
+                let size = sizes.get(stage).copied().unwrap_or_default();
+                i64::try_from(size).unwrap_or(i64::MAX)
+            }
+        }
+    }
+
+    /// Merges the rows from one up to another into the table of a stage.
+    async fn merge(
+        &self,
+        connection: &mut PgConnection,
+        stage: usize,
+        from: i64,
+        until: i64,
+    ) -> Result<(), sqlx::Error> {
+        let counter = &COUNTERS[stage];
+        let range = (from, until);
+        match (self, stage) {
+            (Self::Gathered(_), _) => {
+                let name = counter.stage;
+                let slice = format!("SELECT * FROM {name} WHERE n > {from} AND n <= {until}");
+                // The statement names the slice, and is not used again.
+                sqlx::query(AssertSqlSafe(counter.merge(&slice)))
+                    .persistent(false)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            (Self::AtHand(rows), 0) => send(connection, counter, &rows.addresses, range).await?,
+            (Self::AtHand(rows), 1) => send(connection, counter, &rows.balances, range).await?,
+            (Self::AtHand(rows), 2) => send(connection, counter, &rows.tokens, range).await?,
+            (Self::AtHand(rows), 3) => send(connection, counter, &rows.nfts, range).await?,
+            (Self::AtHand(rows), _) => send(connection, counter, &rows.instances, range).await?,
+        }
+        if let Some(statement) = counter.drop_all_zeros() {
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Merges some of the rows that are at hand.
+async fn send<R: TableRow>(
     connection: &mut PgConnection,
     counter: &Counter,
-    from: i64,
-    until: i64,
+    rows: &[R],
+    (from, until): (i64, i64),
 ) -> Result<(), sqlx::Error> {
-    let stage = counter.stage;
-    let slice = format!(
-        "SELECT * FROM {stage} WHERE ctid >= '({from},0)'::tid AND ctid < '({until},0)'::tid"
-    );
-    let queue = (counter.stage == "stage_addresses").then(|| {
-        format!(
-            "INSERT INTO contract_code (address)
-             SELECT address FROM ({slice}) AS d WHERE created_count > 0
-             ORDER BY address ON CONFLICT (address) DO NOTHING"
-        )
-    });
-    let zeros = counter.drop_all_zeros();
-    for statement in [Some(counter.merge(&slice)), queue, zeros]
-        .into_iter()
-        .flatten()
-    {
-        // The statement names the slice, and is not used again.
-        sqlx::query(AssertSqlSafe(statement))
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(())
+    let at = |row: i64| usize::try_from(row).unwrap_or_default();
+    let rows = rows.get(at(from)..at(until)).unwrap_or_default();
+    execute_with(connection, |delta| counter.merge(delta), rows).await
 }
 
 /// Records a piece as included, once all of it is merged; part of a transaction that holds the state.
@@ -184,7 +291,7 @@ async fn merge_pages(
 pub async fn finish(connection: &mut PgConnection, piece: Piece) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE tally_state
-         SET blocks = blocks + int8multirange(pending), pending = NULL, pending_stage = 0, pending_page = 0
+         SET blocks = blocks + int8multirange(pending), pending = NULL, pending_stage = 0, pending_row = 0
          WHERE pending = int8range($1, $2, '[]') AND pending_stage = $3",
     )
     .bind(height(piece.low)?)

@@ -1,7 +1,13 @@
+-- What was created is put into the queue of those whose code is to be read: anew, where there was another
+-- contract at the same address.
+WITH d AS MATERIALIZED ({delta}), coded AS (
+    INSERT INTO contract_code (address) SELECT DISTINCT address FROM d WHERE created_count > 0
+    ORDER BY address ON CONFLICT (address) DO UPDATE SET read_at = NULL
+)
 INSERT INTO address_totals AS t (address, bucket, tx_count, sent_count, received_count, created_count,
                                  transfer_count, emitted_count, internal_count)
 SELECT address, bucket, tx_count, sent_count, received_count, created_count, transfer_count, emitted_count, 0
-FROM ({delta}) AS d ORDER BY address, bucket
+FROM d ORDER BY address, bucket
 ON CONFLICT (address, bucket) DO UPDATE SET
     tx_count = t.tx_count + excluded.tx_count,
     sent_count = t.sent_count + excluded.sent_count,

@@ -1,0 +1,144 @@
+//! What history adds to the counters, as it is put together while its rows are at hand and as it is put
+//! together from the tables: the same, row for row, so that either goes on where the other stopped.
+
+use alloy::primitives::B256;
+use chain::{FinalityProfile, Parts, ProvenBlock, VerifyLevel};
+use simnode::{LoadChain, LoadProfile};
+use sqlx::PgPool;
+use std::collections::BTreeMap;
+use store::{
+    RowBatch, state,
+    tally::{
+        self,
+        deltas::Deltas,
+        history::{self, Piece, Staged},
+    },
+};
+use tallyscan_tests::{Database, Generator, contents};
+
+/// Blocks of a bucket: the chains lie in several.
+const BUCKET: u64 = 7;
+
+/// Whose rows a slice is merged from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    Tables,
+    Memory,
+}
+
+fn prove(block: &str, receipts: &str) -> ProvenBlock {
+    let parts = Parts::parse(block, receipts).expect("a block");
+    chain::verify(parts, VerifyLevel::Roots.checks(false)).expect("a valid block")
+}
+
+/// Writes blocks from 0 on as history that nobody counted.
+async fn write(pool: &PgPool, batch: &RowBatch) -> Piece {
+    let high = batch.blocks.last().expect("blocks").number;
+    let instant = FinalityProfile::Instant;
+    state::insert_chain(pool, 1, B256::ZERO, instant, (0, high + 1), Some(BUCKET))
+        .await
+        .expect("a chain");
+    let mut transaction = pool.begin().await.expect("a transaction");
+    batch.clone().write(&mut transaction).await.expect("rows");
+    let covered = format!("UPDATE coverage SET blocks = '{{[0,{high}]}}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(covered))
+        .execute(&mut *transaction)
+        .await
+        .expect("coverage");
+    transaction.commit().await.expect("a commit");
+    Piece { low: 0, high }
+}
+
+/// Counts everything anew, as if the indexer died after every slice; `from` says what the n-th one comes
+/// from. Returns how many slices there were, and the counters.
+async fn count(
+    pool: &PgPool,
+    (batch, piece): (&RowBatch, Piece),
+    from: impl Fn(usize) -> From,
+) -> (usize, BTreeMap<&'static str, Vec<String>>) {
+    let mut connection = pool.acquire().await.expect("a connection");
+    tally::reset(&mut connection)
+        .await
+        .expect("nothing counted");
+    let claimed = history::claim_piece(&mut connection, piece).await;
+    assert!(claimed.expect("an answer"), "the piece was not begun");
+    let mut slices = 0;
+    loop {
+        let staged = match from(slices) {
+            From::Tables => Staged::gather(pool, piece).await,
+            From::Memory => {
+                let deltas = Deltas::of(batch, BUCKET).expect("sums of 256 bits");
+                Staged::at_hand(pool, piece, deltas).await
+            }
+        };
+        if !staged.expect("rows").merge_slice().await.expect("a slice") {
+            break;
+        }
+        slices += 1;
+    }
+    assert!(
+        history::finish(&mut connection, piece)
+            .await
+            .expect("an end")
+    );
+    let findings = tally::check(&mut connection).await.expect("an audit");
+    assert_eq!(findings.map(|found| found.len()), Some(0));
+    let mut counters = contents(pool).await;
+    counters.retain(|table, _| {
+        table.starts_with("token_") || *table == "nft_balances" || *table == "address_totals"
+    });
+    (slices, counters)
+}
+
+async fn assert_same(batch: RowBatch) -> usize {
+    let database = Database::create().await;
+    let pool = &database.pool;
+    let all = (&batch, write(pool, &batch).await);
+    let (slices, gathered) = count(pool, all, |_| From::Tables).await;
+    let plans: [&dyn Fn(usize) -> From; 3] = [
+        &|_| From::Memory,
+        &|n| [From::Memory, From::Tables][n % 2],
+        &|n| [From::Tables, From::Memory][n % 2],
+    ];
+    for plan in plans {
+        assert!(count(pool, all, plan).await == (slices, gathered.clone()));
+    }
+    slices
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_every_kind_are_counted_the_same_at_hand_and_from_the_tables() {
+    let mut generator = Generator::seeded(11);
+    let genesis = generator.genesis();
+    let branch = generator.branch(&genesis, 40);
+    let mut batch = RowBatch::default();
+    for block in std::iter::once(&genesis).chain(&branch) {
+        let canned = block.canned();
+        let receipts = canned.receipts.as_ref().expect("receipts");
+        batch.push(&prove(canned.block.as_str(), receipts.as_str()));
+    }
+    assert!(
+        batch
+            .token_transfers
+            .iter()
+            .any(|row| row.token_id.is_some())
+    );
+    assert_same(batch).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_goes_on_in_the_middle_of_a_table_whoever_began_it() {
+    let profile = LoadProfile {
+        unevenness: LoadProfile::AS_ON_MAINNET,
+        ..LoadProfile::default()
+    };
+    let load = LoadChain::generate(profile, 20).expect("a chain");
+    let mut batch = RowBatch::default();
+    for number in 0..=load.head() {
+        let canned = load.canned(number).expect("a block");
+        let receipts = canned.receipts.as_ref().expect("receipts");
+        batch.push(&prove(canned.block.as_str(), receipts.as_str()));
+    }
+    // One for each of the five tables, and more for some.
+    assert!(assert_same(batch).await > 6);
+}
