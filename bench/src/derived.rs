@@ -17,9 +17,31 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(50);
 
 /// Throughput with everything that is derived against that of the plain chain.
-pub async fn measure(stand: &Stand, blocks: u64) -> Result<Figure, Failure> {
-    let (plain, _) = run(stand, blocks, false).await?;
-    let (rows, counted) = run(stand, blocks, true).await?;
+pub async fn measure(stand: &Stand, blocks: u64) -> Result<[Figure; 2], Failure> {
+    let bar = Bar::AtLeast(2.0 / 3.0);
+    Ok([
+        compare(stand, blocks, ("derived", bar), LoadProfile::AS_ON_MAINNET).await?,
+        compare(stand, blocks, ("derived_even", Bar::None), (1, 1)).await?,
+    ])
+}
+
+/// With wallets and tokens drawn so unevenly.
+async fn compare(
+    stand: &Stand,
+    blocks: u64,
+    (name, bar): (&'static str, Bar),
+    unevenness: (u32, u32),
+) -> Result<Figure, Failure> {
+    let profile = LoadProfile {
+        unevenness,
+        ..LoadProfile::default()
+    };
+    let without = LoadProfile {
+        transfers: false,
+        ..profile.clone()
+    };
+    let (plain, _) = run(stand, blocks, without).await?;
+    let (rows, counted) = run(stand, blocks, profile).await?;
     let transactions = number(blocks * 200);
     let rate = |took: Duration| transactions / took.as_secs_f64();
     let note = format!(
@@ -28,16 +50,15 @@ pub async fn measure(stand: &Stand, blocks: u64) -> Result<Figure, Failure> {
         counted.as_secs_f64(),
         plain.as_secs_f64()
     );
-    let bar = Bar::AtLeast(2.0 / 3.0);
-    Ok(Figure::ratio("derived", rate(counted), "tx/s", rate(plain), bar).with_note(note))
+    Ok(Figure::ratio(name, rate(counted), "tx/s", rate(plain), bar).with_note(note))
 }
 
 /// How long it took until all rows were there, and until all of them were counted.
-async fn run(stand: &Stand, blocks: u64, transfers: bool) -> Result<(Duration, Duration), Failure> {
-    let profile = LoadProfile {
-        transfers,
-        ..LoadProfile::default()
-    };
+async fn run(
+    stand: &Stand,
+    blocks: u64,
+    profile: LoadProfile,
+) -> Result<(Duration, Duration), Failure> {
     let load = Load::generate(profile, blocks)?;
     let node = load.node()?;
     let database = stand.database().await?;

@@ -41,9 +41,10 @@ fn bar_as_text<S: serde::Serializer>(bar: &Bar, serializer: S) -> Result<S::Ok, 
 
 impl std::fmt::Display for Bar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AtLeast(bar) => write!(f, "≥ {bar}"),
-            Self::AtMost(bar) => write!(f, "≤ {bar}"),
+        let short = |bar: f64| (bar * 100.0).round() / 100.0;
+        match *self {
+            Self::AtLeast(bar) => write!(f, "≥ {}", short(bar)),
+            Self::AtMost(bar) => write!(f, "≤ {}", short(bar)),
             Self::None => f.write_str("–"),
         }
     }

@@ -76,7 +76,9 @@ async fn main() -> Result<(), Failure> {
         }
     }
     if wanted("derived") {
-        show(derived::measure(&stand, options.blocks).await?)?;
+        for figure in derived::measure(&stand, options.blocks).await? {
+            show(figure)?;
+        }
     }
     if wanted("head_latency") {
         for figure in head::latency(&stand).await? {

@@ -47,8 +47,18 @@ pub struct LoadProfile {
     pub recipients: usize,
     /// Tokens that are moved.
     pub tokens: usize,
+    /// How unevenly recipients and tokens are drawn: as the product of so many even draws. With one, all
+    /// are drawn as often.
+    pub unevenness: (u32, u32),
     /// Whether their logs are transfers; else they are of the same size, and of an event that nobody knows.
     pub transfers: bool,
+}
+
+impl LoadProfile {
+    /// Recipients and tokens as uneven as those of real blocks: five of mainnet's, of 766 transfers, name
+    /// 1.44 pairs of token and holder a transfer, and half of them 1.62. At that pace 600,000 transfers
+    /// name 0.46 a transfer. So does this; evenly drawn it is 1.03.
+    pub const AS_ON_MAINNET: (u32, u32) = (4, 3);
 }
 
 impl Default for LoadProfile {
@@ -61,6 +71,7 @@ impl Default for LoadProfile {
             senders: 1_000,
             recipients: 100_000,
             tokens: 50,
+            unevenness: (1, 1),
             transfers: true,
         }
     }

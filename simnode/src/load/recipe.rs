@@ -142,14 +142,14 @@ impl Recipe {
     fn draw(&self, n: u64) -> Drawn {
         let mut state = self.profile.seed ^ n.wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let mut next = || splitmix(&mut state);
-        let below = |bits: u64, count: usize| usize::try_from(bits).unwrap_or(0) % count;
         let senders = u64::try_from(self.senders.len()).unwrap_or(u64::MAX);
         let kind = next();
+        let (recipients, tokens) = self.profile.unevenness;
         Drawn {
-            sender: below(n % senders, self.senders.len()),
+            sender: usize::try_from(n % senders).unwrap_or(0),
             nonce: n / senders,
-            recipient: below(next(), self.receiving.len()),
-            token: below(next(), self.tokens.len()),
+            recipient: below(self.receiving.len(), recipients, &mut next),
+            token: below(self.tokens.len(), tokens, &mut next),
             amount: U256::from(next()) * U256::from(1_000_000_000_u64),
             legacy: kind % 4 == 0,
             approves: kind % 8 < 4,
@@ -238,4 +238,13 @@ impl Recipe {
         let logs = logs.map(log).collect();
         Executed::with_bloom(envelope, sender, drawn.gas_used, true, (logs, bloom))
     }
+}
+
+/// A number below `count`, the product of so many even draws: with more of them, small numbers are ever
+/// more frequent.
+fn below(count: usize, draws: u32, mut next: impl FnMut() -> u64) -> usize {
+    let scale = |bits: u64, by: u64| u64::try_from((u128::from(bits) * u128::from(by)) >> 64);
+    let product = (1..draws).fold(next(), |so_far, _| scale(so_far, next()).unwrap_or(0));
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    usize::try_from(scale(product, count).unwrap_or(0)).unwrap_or(0)
 }
