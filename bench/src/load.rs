@@ -61,8 +61,10 @@ impl Load {
             load.rows += u64::try_from(batch.len())?;
             parts.push(EncodedRows::of(batch)?);
             if rows >= ROWS_PER_BATCH || number == 0 {
-                load.batches
-                    .push((number, CopyBatch::of(std::mem::take(&mut parts))?));
+                load.batches.push((
+                    number,
+                    CopyBatch::of(std::mem::take(&mut parts), |_, _| ())?,
+                ));
                 rows = 0;
             }
         }

@@ -16,8 +16,8 @@ use store::tally::{
 };
 use tokio::sync::Notify;
 
-/// Counters of a run that is worth a merge: some 40 MB.
-const FULL: usize = 200_000;
+/// Counters of a run that is worth a merge: some 50 MB.
+const FULL: usize = 300_000;
 
 /// Runs that may wait before writers do.
 const RUNS: usize = 1;

@@ -3,7 +3,7 @@
 use super::{
     budget::{Budget, Charge},
     limits::LimitsWatch,
-    part::{self, Link, Part, Rows},
+    part::{self, Link, Part},
 };
 use crate::{
     error::IndexError,
@@ -14,6 +14,7 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use chain::{Checks, VerifyLevel};
 use futures::{StreamExt as _, stream::FuturesOrdered};
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use store::rows::EncodedRows;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Pauses after a failure: the first, and the longest.
@@ -32,7 +33,6 @@ pub(super) struct Fetcher {
     pub source: Arc<Source>,
     pub verify: VerifyLevel,
     pub live_from: u64,
-    pub bucket_blocks: u64,
     pub status: Arc<Status>,
 }
 
@@ -80,11 +80,11 @@ impl Fetcher {
         &self,
         numbers: &[u64],
         charge: &mut Charge,
-    ) -> Result<(Vec<Link>, Rows), IndexError> {
+    ) -> Result<(Vec<Link>, EncodedRows), IndexError> {
         let raw = self.source.fetch_batch(numbers).await?;
         charge.correct(raw.iter().map(RawBlock::bytes).sum());
         let checks = self.checks(numbers.first().copied().unwrap_or_default());
-        part::prove(raw, numbers, checks, self.bucket_blocks).await
+        part::prove(raw, numbers, checks).await
     }
 
     fn checks(&self, number: u64) -> Checks {

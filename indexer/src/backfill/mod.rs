@@ -30,7 +30,7 @@ use store::{
     chunks, coverage,
     rows::CopyBatch,
     state::{self, Chain},
-    tally::deltas::{Deltas, sum},
+    tally::deltas::Deltas,
 };
 use write::{Batch, Writers, Written};
 
@@ -92,7 +92,6 @@ impl Backfill {
                 source,
                 verify: config.verify,
                 live_from: chain.live_from,
-                bucket_blocks: chain.bucket_blocks,
                 status: status.clone(),
             },
             limits: Arc::new(LimitsWatch::start(pool.clone(), config.backfill)),
@@ -200,7 +199,9 @@ impl Backfill {
                 Err(_) if assembly.parts.is_empty() => continue,
                 Err(_) => {}
             }
-            let batch = std::mem::take(&mut assembly).seal().await?;
+            let batch = std::mem::take(&mut assembly)
+                .seal(self.chain.bucket_blocks)
+                .await?;
             if limits.now().workers == 0 {
                 self.status
                     .history_is_held_up("paused; `tallyscan tune --reset` lets it go on");
@@ -250,28 +251,31 @@ impl Assembly {
     }
 
     fn push(&mut self, part: Part) {
-        self.rows += part.rows.encoded.len();
+        self.rows += part.rows.len();
         self.bytes += part.charge.bytes();
         self.parts.push(part);
     }
 
-    /// Makes it a batch, off the async threads: sorting takes milliseconds.
-    async fn seal(self) -> Result<Batch, IndexError> {
+    /// Makes it a batch, with what it adds to the counters of buckets of so many blocks; off the async
+    /// threads: sorting takes milliseconds.
+    async fn seal(self, bucket_blocks: u64) -> Result<Batch, IndexError> {
         let work = move || -> Result<Batch, IndexError> {
             let lowest = self.parts.last().and_then(|part| part.links.first());
             let highest = self.parts.first().and_then(|part| part.links.last());
             let (Some(lowest), Some(highest)) = (lowest.cloned(), highest.cloned()) else {
                 return Err(IndexError::Conflict);
             };
-            let (mut rows, mut charges) = (Vec::new(), Vec::new());
+            let (rows, charges) = self
+                .parts
+                .into_iter()
+                .map(|part| (part.rows, part.charge))
+                .unzip();
             let mut deltas = Ok(Deltas::default());
-            for part in self.parts {
-                rows.push(part.rows.encoded);
-                charges.push(part.charge);
-                deltas = sum(deltas, part.rows.deltas);
-            }
+            let rows = CopyBatch::of(rows, |activity, transfers| {
+                deltas = Deltas::of(activity, transfers, bucket_blocks);
+            });
             Ok(Batch {
-                rows: CopyBatch::of(rows).map_err(sqlx::Error::from)?,
+                rows: rows.map_err(sqlx::Error::from)?,
                 deltas,
                 lowest: lowest.block,
                 parent: lowest.parent,

@@ -9,12 +9,7 @@ use crate::{
 use alloy::primitives::B256;
 use chain::Checks;
 use std::sync::{Arc, LazyLock};
-use store::{
-    RowBatch,
-    rows::EncodedRows,
-    state::BlockRef,
-    tally::deltas::{Deltas, Overflow},
-};
+use store::{RowBatch, rows::EncodedRows, state::BlockRef};
 use tokio::sync::Semaphore;
 
 /// Parts that are proven at the same time: as many as there are cores, since it is pure computation.
@@ -35,19 +30,10 @@ pub(super) struct Link {
 pub(super) struct Part {
     /// Its blocks, lowest first; never empty.
     pub links: Vec<Link>,
-    /// Their rows, and what these add to the counters.
-    pub rows: Rows,
+    /// Their rows.
+    pub rows: EncodedRows,
     /// What they count in the budget.
     pub charge: Charge,
-}
-
-/// Rows of some blocks.
-#[derive(Debug)]
-pub(super) struct Rows {
-    /// Ready to be written.
-    pub encoded: EncodedRows,
-    /// What they add to the counters; an error when that cannot be told here.
-    pub deltas: Result<Deltas, Overflow>,
 }
 
 /// A block that is not the parent of the one above it.
@@ -64,8 +50,7 @@ pub(super) async fn prove(
     raw: Vec<RawBlock>,
     numbers: &[u64],
     checks: Checks,
-    bucket_blocks: u64,
-) -> Result<(Vec<Link>, Rows), IndexError> {
+) -> Result<(Vec<Link>, EncodedRows), IndexError> {
     // The semaphore is never closed.
     let _permit = CORES.acquire().await.ok();
     let numbers = numbers.to_vec();
@@ -84,9 +69,7 @@ pub(super) async fn prove(
             });
             batch.push(&block);
         }
-        let deltas = Deltas::of(&batch, bucket_blocks);
-        let encoded = EncodedRows::of(batch).map_err(sqlx::Error::from)?;
-        Ok((links, Rows { encoded, deltas }))
+        Ok((links, EncodedRows::of(batch).map_err(sqlx::Error::from)?))
     };
     tokio::task::spawn_blocking(work)
         .await

@@ -80,8 +80,11 @@ pub struct CopyBatch {
 }
 
 impl CopyBatch {
-    /// Puts runs together and sorts what is sorted by its key.
-    pub fn of(parts: Vec<EncodedRows>) -> Result<Self, RowError> {
+    /// Puts runs together and sorts what is sorted by its key. What counts is shown before it is encoded.
+    pub fn of(
+        parts: Vec<EncodedRows>,
+        count: impl FnOnce(&[ActivityRow], &[TokenTransferRow]),
+    ) -> Result<Self, RowError> {
         let mut batch = Self {
             blocks: Vec::with_capacity(parts.len()),
             withdrawals: Vec::with_capacity(parts.len()),
@@ -121,6 +124,7 @@ impl CopyBatch {
         batch
             .block_lookup
             .sort_unstable_by_key(|row| row.hash_prefix);
+        count(&activity, &transfers);
         batch.activity.push(CopyRows::of(&activity)?);
         batch.token_transfers.push(CopyRows::of(&transfers)?);
         batch.tx_lookup.push(CopyRows::of(&tx_lookup)?);

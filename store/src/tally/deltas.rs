@@ -4,97 +4,18 @@
 //! the tables, in the order of their keys. Pure. History that was just written is counted from these; the
 //! queries stay for what was written by a process that is gone.
 
+mod rows;
+
+pub use rows::SortedDeltas;
+
 use crate::{
-    pg::{Signed, table},
-    rows::{RowBatch, TokenTransferRow, TransactionRow},
+    pg::Signed,
+    rows::{ActivityRow, Role, TokenTransferRow},
 };
 use alloy::primitives::{Address, U256, map::HashMap};
 use chain::{TransferKind, Wei};
+use rows::{AddressDelta, BalanceDelta, InstanceDelta, NftDelta, TokenDelta};
 use std::hash::Hash;
-
-table! {
-    /// What is added to a row of `address_totals`.
-    AddressDelta in "address_totals" {
-        /// The address.
-        address: Address,
-        /// Its bucket of heights.
-        bucket: u64,
-        /// Transactions it took part in.
-        tx_count: u64,
-        /// Transactions it sent.
-        sent_count: u64,
-        /// Transactions it received.
-        received_count: u64,
-        /// Transactions that created it.
-        created_count: u64,
-        /// Token transfers from or to it.
-        transfer_count: u64,
-        /// Token transfers of it.
-        emitted_count: u64,
-    }
-}
-
-table! {
-    /// What is added to a row of `token_balances`.
-    BalanceDelta in "token_balances" {
-        /// Whose balance.
-        holder: Address,
-        /// Of which token.
-        token: Address,
-        /// Base units.
-        delta: Signed,
-    }
-}
-
-table! {
-    /// What is added to a row of `token_totals`, holders left out.
-    TokenDelta in "token_totals" {
-        /// The contract.
-        token: Address,
-        /// ERC-20 transfers.
-        erc20_count: u64,
-        /// ERC-721 transfers.
-        erc721_count: u64,
-        /// ERC-1155 transfers.
-        erc1155_count: u64,
-        /// Deposits and withdrawals.
-        wrap_count: u64,
-        /// Base units that came from the zero address.
-        minted: Wei,
-        /// Base units that went to it.
-        burnt: Wei,
-    }
-}
-
-table! {
-    /// What is added to a row of `nft_balances`.
-    NftDelta in "nft_balances" {
-        /// The contract.
-        token: Address,
-        /// Which token.
-        token_id: Wei,
-        /// Whose balance.
-        holder: Address,
-        /// Units.
-        delta: Signed,
-    }
-}
-
-table! {
-    /// What is added to a row of `token_instances`, holders left out.
-    InstanceDelta in "token_instances" {
-        /// The contract.
-        token: Address,
-        /// Which token.
-        token_id: Wei,
-        /// Transfers.
-        transfer_count: u64,
-        /// Units that came from the zero address.
-        minted: Wei,
-        /// Units that went to it.
-        burnt: Wei,
-    }
-}
 
 /// A sum is beyond 256 bits, which only columns hold: a hostile token. The tables are asked instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +74,26 @@ impl Deltas {
     ///
     /// # Errors
     /// When a sum has more than 256 bits.
-    pub fn of(batch: &RowBatch, bucket_blocks: u64) -> Result<Self, Overflow> {
+    pub fn of(
+        activity: &[ActivityRow],
+        transfers: &[TokenTransferRow],
+        bucket_blocks: u64,
+    ) -> Result<Self, Overflow> {
         let mut deltas = Self::default();
         let bucket = |height: u64| height / bucket_blocks.max(1);
-        for row in &batch.transactions {
-            deltas.add_transaction(row, bucket(row.block_number));
+        for row in activity {
+            let was = |role: Role| u64::from(row.roles & role.bit() > 0);
+            let counts = [
+                1,
+                was(Role::Sender),
+                was(Role::Recipient),
+                was(Role::Created),
+                0,
+                0,
+            ];
+            deltas.count(row.address, bucket(row.block_number), counts);
         }
-        for row in &batch.token_transfers {
+        for row in transfers {
             deltas.add_transfer(row, bucket(row.block_number))?;
         }
         Ok(deltas)
@@ -188,32 +122,17 @@ impl Deltas {
         add_moves(&mut self.instances, other.instances)
     }
 
-    fn add_transaction(&mut self, row: &TransactionRow, bucket: u64) {
-        let mut count = |address: Address, counts: Counts| {
-            add_counts(self.addresses.entry((address, bucket)).or_default(), counts);
-        };
-        let from = row.from_address;
-        let to_itself = u64::from(row.to_address == Some(from));
-        count(from, [1, 1, to_itself, 0, 0, 0]);
-        if let Some(to) = row.to_address.filter(|to| *to != from) {
-            count(to, [1, 0, 1, 0, 0, 0]);
-        }
-        if let Some(created) = row.contract_address {
-            count(created, [1, 0, 0, 1, 0, 0]);
-        }
+    fn count(&mut self, address: Address, bucket: u64, counts: Counts) {
+        add_counts(self.addresses.entry((address, bucket)).or_default(), counts);
     }
 
     fn add_transfer(&mut self, row: &TokenTransferRow, bucket: u64) -> Result<(), Overflow> {
         let (from, to) = (row.from_address, row.to_address);
-        for (address, counts) in [
-            (Some(from), [0, 0, 0, 0, 1, 0]),
-            (Some(to).filter(|to| *to != from), [0, 0, 0, 0, 1, 0]),
-            (Some(row.token), [0, 0, 0, 0, 0, 1]),
-        ] {
-            if let Some(address) = address {
-                add_counts(self.addresses.entry((address, bucket)).or_default(), counts);
-            }
+        self.count(from, bucket, [0, 0, 0, 0, 1, 0]);
+        if to != from {
+            self.count(to, bucket, [0, 0, 0, 0, 1, 0]);
         }
+        self.count(row.token, bucket, [0, 0, 0, 0, 0, 1]);
         let amount = row.amount.0;
         let gain = Flow {
             gained: amount,
@@ -332,16 +251,6 @@ impl Deltas {
     }
 }
 
-/// What some blocks add, as rows in the order of their keys.
-#[derive(Clone, Debug, Default)]
-pub struct SortedDeltas {
-    pub(super) addresses: Vec<AddressDelta>,
-    pub(super) balances: Vec<BalanceDelta>,
-    pub(super) tokens: Vec<TokenDelta>,
-    pub(super) nfts: Vec<NftDelta>,
-    pub(super) instances: Vec<InstanceDelta>,
-}
-
 fn by_key<K: Ord + Copy, V>(map: HashMap<K, V>) -> impl Iterator<Item = (K, V)> {
     let mut entries: Vec<(K, V)> = map.into_iter().collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
@@ -381,27 +290,24 @@ fn add_moves<K: Eq + Hash>(
 mod tests {
     use super::*;
 
-    fn transfer(amount: U256) -> RowBatch {
-        RowBatch {
-            token_transfers: vec![TokenTransferRow {
-                block_number: 1,
-                log_index: 0,
-                tx_index: 0,
-                position: 0,
-                kind: TransferKind::Erc20.number(),
-                token: Address::repeat_byte(1),
-                from_address: Address::repeat_byte(2),
-                to_address: Address::repeat_byte(3),
-                token_id: None,
-                amount: Wei(amount),
-            }],
-            ..RowBatch::default()
-        }
+    fn transfer(amount: U256) -> [TokenTransferRow; 1] {
+        [TokenTransferRow {
+            block_number: 1,
+            log_index: 0,
+            tx_index: 0,
+            position: 0,
+            kind: TransferKind::Erc20.number(),
+            token: Address::repeat_byte(1),
+            from_address: Address::repeat_byte(2),
+            to_address: Address::repeat_byte(3),
+            token_id: None,
+            amount: Wei(amount),
+        }]
     }
 
     #[test]
     fn a_sum_of_more_than_256_bits_is_refused_and_the_largest_one_is_not() {
-        let of = |amount| Deltas::of(&transfer(amount), 10);
+        let of = |amount| Deltas::of(&[], &transfer(amount), 10);
         let most = sum(of(U256::MAX - U256::from(1)), of(U256::from(1)));
         let balances = most.clone().expect("it fits").sorted().balances;
         let deltas: Vec<Signed> = balances.iter().map(|row| row.delta).collect();

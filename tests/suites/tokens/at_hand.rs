@@ -67,7 +67,8 @@ async fn count(
         let staged = match from(slices) {
             From::Tables => Staged::gather(pool, piece).await,
             From::Memory => {
-                let deltas = Deltas::of(batch, BUCKET).expect("sums of 256 bits");
+                let deltas = Deltas::of(&batch.activity, &batch.token_transfers, BUCKET)
+                    .expect("sums of 256 bits");
                 Staged::at_hand(pool, piece, deltas).await
             }
         };
