@@ -80,6 +80,10 @@ impl Reader for Contracts {
         if addresses.is_empty() {
             return Ok(Step::Idle);
         }
+        // Found after the list: a contract of a block that was committed meanwhile is not there before it.
+        let Some(head) = state::get_state(&self.enricher.database).await?.head else {
+            return Ok(Step::Early);
+        };
         let rows = self
             .read(node, &naming.name(head), head, &addresses)
             .await?;
