@@ -178,6 +178,8 @@ impl Follower {
     }
 
     async fn step(&mut self) -> Result<Step, IndexError> {
+        let source = self.source.clone();
+        let _following = source.pool.precedence.follow();
         if let Some(index) = self.source.unverified() {
             let found = identity::introduce(&self.source, index).await?;
             if let Err(foreign) = identity::compare(&self.chain, self.source.node(), found) {

@@ -17,6 +17,7 @@ mod metrics;
 mod node;
 mod nodes;
 mod pipeline;
+mod precedence;
 mod progress;
 mod publish;
 mod reorg;

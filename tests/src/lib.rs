@@ -29,7 +29,7 @@ pub use node::{DevChain, TOKEN_BYTECODE};
 pub use parts::{
     Api, ApiOptions, RunningIndexer, indexer_config, metrics_handle, readings_complete,
 };
-pub use proxy::NodeProxy;
+pub use proxy::{NodeProxy, Passed};
 pub use scene::Scene;
 pub use servers::{Database, folder, redis};
 pub use simnode::{GENERATED_CHAIN_ID, GeneratedBlock, Generator};

@@ -9,6 +9,7 @@ mod dev_chain;
 mod histories;
 mod labels;
 mod node_pool;
+mod precedence;
 mod recorded;
 mod recorded_faults;
 mod recorded_fields;

@@ -14,9 +14,9 @@ pub(crate) use asked::{Asked, take_from_redis};
 use super::{
     Enricher, Turn,
     pace::{Reader, Step},
+    patient::PatientNode,
     state::{StateError, has_state},
 };
-use crate::node::Node;
 use accounts::Accounts;
 use alloy::primitives::{Address, B256, U64};
 use serde_json::json;
@@ -44,7 +44,7 @@ impl Reader for Balances {
 
     async fn step(&mut self) -> Result<Step, StateError> {
         let source = self.enricher.source.clone();
-        let node = source.node();
+        let node = &PatientNode::followed(&source);
         let state = state::get_state(&self.enricher.database).await?;
         let Some(head) = state.head else {
             return Ok(Step::Early);
@@ -80,7 +80,7 @@ impl Balances {
     }
 
     /// Reads the next blocks.
-    async fn read_next(&mut self, node: &Node) -> Result<Step, StateError> {
+    async fn read_next(&mut self, node: &PatientNode<'_>) -> Result<Step, StateError> {
         let mut snapshot = Snapshot::open(&self.enricher.database).await?;
         let plan = balances::find_plan(&mut snapshot).await?;
         drop(snapshot);
@@ -100,7 +100,7 @@ impl Balances {
     /// Reads balances that somebody asked for, and has their code read.
     async fn read_asked(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         head: BlockRef,
         mut addresses: Vec<Address>,
     ) -> Result<(), StateError> {
@@ -137,7 +137,11 @@ impl Balances {
 
     /// The lowest block whose state, and whose parent's, the node tells of; `None` where that is the
     /// first indexed one. Of history that was there before the first start either all is read or none.
-    async fn find_floor(&self, node: &Node, head: BlockRef) -> Result<Option<u64>, StateError> {
+    async fn find_floor(
+        &self,
+        node: &PatientNode<'_>,
+        head: BlockRef,
+    ) -> Result<Option<u64>, StateError> {
         let chain = &self.enricher.chain;
         if has_state_at(node, chain.start_block.saturating_sub(1)).await? {
             return Ok(None);
@@ -152,7 +156,7 @@ impl Balances {
     }
 
     /// The node told nothing of a block: either it has dropped that state, or it is not well.
-    async fn raise_floor(&mut self, node: &Node, number: u64) -> Result<(), StateError> {
+    async fn raise_floor(&mut self, node: &PatientNode<'_>, number: u64) -> Result<(), StateError> {
         let head = state::get_state(&self.enricher.database).await?.head;
         let head = head.map_or(number, |head| head.number);
         if has_state_at(node, number).await? || !has_state_at(node, head).await? {
@@ -168,12 +172,12 @@ impl Balances {
     }
 }
 
-async fn has_state_at(node: &Node, number: u64) -> Result<bool, StateError> {
+async fn has_state_at(node: &PatientNode<'_>, number: u64) -> Result<bool, StateError> {
     has_state(node, &json!(U64::from(number))).await
 }
 
 /// The block above the oldest of which the node has the state, knowing one that it lacks and its head.
-async fn search(node: &Node, mut lacks: u64, mut has: u64) -> Result<u64, StateError> {
+async fn search(node: &PatientNode<'_>, mut lacks: u64, mut has: u64) -> Result<u64, StateError> {
     while lacks + 1 < has {
         let middle = lacks + (has - lacks) / 2;
         if has_state_at(node, middle).await? {

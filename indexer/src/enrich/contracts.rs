@@ -7,12 +7,10 @@
 use super::{
     Enricher, Turn,
     pace::{Reader, Step},
+    patient::PatientNode,
     state::{Batch, Naming, StateError, bytes_of, eth_call, find_naming, has_state, read},
 };
-use crate::{
-    node::{Call, Node},
-    nodes::reply::CallError,
-};
+use crate::{node::Call, nodes::reply::CallError};
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, keccak256},
     sol,
@@ -69,7 +67,7 @@ impl Reader for Contracts {
 
     async fn step(&mut self) -> Result<Step, StateError> {
         let source = self.enricher.source.clone();
-        let node = source.node();
+        let node = &PatientNode::followed(&source);
         let Some(head) = state::get_state(&self.enricher.database).await?.head else {
             return Ok(Step::Early);
         };
@@ -82,6 +80,10 @@ impl Reader for Contracts {
         if addresses.is_empty() {
             return Ok(Step::Idle);
         }
+        // Found after the list: a contract of a block that was committed meanwhile is not there before it.
+        let Some(head) = state::get_state(&self.enricher.database).await?.head else {
+            return Ok(Step::Early);
+        };
         let rows = self
             .read(node, &naming.name(head), head, &addresses)
             .await?;
@@ -105,7 +107,7 @@ impl Contracts {
 
     async fn read(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         block: &Value,
         head: BlockRef,
         addresses: &[Address],
@@ -136,7 +138,7 @@ impl Contracts {
     /// Looks into the slots of EIP-1967 and EIP-1822, and asks beacons where they point.
     async fn find_proxies(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         block: &Value,
         rows: &mut [CodeRow],
     ) -> Result<(), StateError> {
@@ -178,7 +180,7 @@ impl Contracts {
     /// Asks by ERC-165: first whether it is spoken at all, and then for each interface.
     async fn ask_interfaces(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         block: &Value,
         rows: &mut [CodeRow],
     ) -> Result<(), StateError> {
@@ -206,7 +208,7 @@ impl Contracts {
     /// What each contract says to each interface.
     async fn supports(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         block: &Value,
         rows: &[&mut CodeRow],
         interfaces: &[u32],

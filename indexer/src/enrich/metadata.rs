@@ -7,9 +7,10 @@
 use super::{
     Enricher, Turn,
     pace::{Reader, Step},
+    patient::PatientNode,
     state::{Batch, Naming, StateError, bytes_of, eth_call, find_naming, has_state},
 };
-use crate::node::{Call, Node};
+use crate::node::Call;
 use alloy::{
     primitives::{Address, Bytes},
     sol,
@@ -51,7 +52,7 @@ impl Reader for Metadata {
 
     async fn step(&mut self) -> Result<Step, StateError> {
         let source = self.enricher.source.clone();
-        let node = source.node();
+        let node = &PatientNode::followed(&source);
         let Some(head) = state::get_state(&self.enricher.database).await?.head else {
             return Ok(Step::Early);
         };
@@ -64,6 +65,10 @@ impl Reader for Metadata {
         if tokens.is_empty() {
             return Ok(Step::Idle);
         }
+        // Found after the list: a contract of a block that was committed meanwhile is not there before it.
+        let Some(head) = state::get_state(&self.enricher.database).await?.head else {
+            return Ok(Step::Early);
+        };
         let rows = self.read(node, &naming.name(head), head, &tokens).await?;
         let mut turn = Turn::begin(&self.enricher).await?;
         if turn.is_canonical(head).await? {
@@ -85,7 +90,7 @@ impl Metadata {
 
     async fn read(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         block: &Value,
         head: BlockRef,
         tokens: &[Address],

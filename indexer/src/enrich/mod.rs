@@ -3,13 +3,15 @@
 //! In: canonical blocks, newest first, each kind with a progress of its own in `enrichment`. Out: rows,
 //! written in short transactions that take turns with the commits; a block that is no longer canonical
 //! when its turn comes is read again. What a reorg drops, the reorg's transaction takes away
-//! (`reorg.rs`). Never holds the head back: a failure is said in `/health` and tried again; a node
-//! without the method makes the kind unavailable.
+//! (`reorg.rs`). Never holds the head back: a node is asked only while the follower does not
+//! need it (`precedence.rs`), a failure is said in `/health` and tried again; a node without the method
+//! makes the kind unavailable.
 
 mod balances;
 mod contracts;
 mod metadata;
 mod pace;
+mod patient;
 mod state;
 mod traces;
 

@@ -3,18 +3,25 @@
 //! In: calls, and at which block. Out: the replies in order. As many go into one request as the node
 //! takes. A refusal of a single call is its answer; what is the node's condition ends the whole.
 
+use super::patient::PatientNode;
 use crate::{
     error::IndexError,
-    node::{Call, Node, REPLY_TIMEOUT},
+    node::{Call, REPLY_TIMEOUT},
     nodes::reply::{CallError, Reply},
 };
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json, value::RawValue};
+use std::time::Duration;
 use store::state::BlockRef;
 
 /// Calls in one request, at most: a proof is some kilobytes long.
 const MOST_CALLS: usize = 100;
+
+/// A request that takes the node longer is too large: a head that comes meanwhile waits for it. Few calls
+/// are never too many, since of them it is the way to the node that takes long.
+const LONG: Duration = Duration::from_millis(250);
+const FEW_CALLS: usize = 10;
 
 /// Why state was not read.
 #[derive(Debug, thiserror::Error)]
@@ -70,20 +77,18 @@ impl Batch {
     /// Makes all calls. Replies are results, or refusals of single calls.
     pub(crate) async fn ask(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         calls: &[Call],
     ) -> Result<Vec<Reply>, IndexError> {
         let mut replies = Vec::with_capacity(calls.len());
         while replies.len() < calls.len() {
             let rest = &calls[replies.len()..];
             let part = &rest[..rest.len().min(self.calls)];
-            match send(node, part).await {
+            let (part_replies, took) = node.batch(part).await;
+            match part_replies {
                 Ok(part_replies) => {
-                    if !take(node, part_replies, &mut replies)? {
-                        self.calls = (part.len() / 2).max(1);
-                    } else if part.len() == self.calls {
-                        self.calls = (self.calls + self.calls / 8 + 1).min(MOST_CALLS);
-                    }
+                    let whole = take(node, part_replies, &mut replies)?;
+                    self.learn(part.len(), whole, took);
                 }
                 Err(CallError::TooLarge(_) | CallError::TimedOut(_)) if part.len() > 1 => {
                     self.calls = part.len() / 2;
@@ -93,21 +98,26 @@ impl Batch {
         }
         Ok(replies)
     }
-}
 
-async fn send(node: &Node, calls: &[Call]) -> Result<Vec<Reply>, CallError> {
-    match calls {
-        [call] => Ok(vec![
-            node.call_within(REPLY_TIMEOUT, call.method, &call.params)
-                .await,
-        ]),
-        _ => node.batch(REPLY_TIMEOUT, calls).await,
+    /// So many calls were all answered or not, and kept the node busy for so long, where that is known.
+    fn learn(&mut self, calls: usize, all: bool, took: Option<Duration>) {
+        if !all {
+            self.calls = (calls / 2).max(1);
+        } else if took.is_some_and(|took| took > LONG) {
+            self.calls = self.calls.min((calls / 2).max(FEW_CALLS));
+        } else if calls == self.calls && took.is_none_or(|took| took < LONG / 2) {
+            self.calls = (self.calls + self.calls / 8 + 1).min(MOST_CALLS);
+        }
     }
 }
 
 /// Takes replies up to the first that was too much beside the others; whether that was all. One that is
 /// too much by itself is the answer to its call.
-fn take(node: &Node, replies: Vec<Reply>, taken: &mut Vec<Reply>) -> Result<bool, IndexError> {
+fn take(
+    node: &PatientNode<'_>,
+    replies: Vec<Reply>,
+    taken: &mut Vec<Reply>,
+) -> Result<bool, IndexError> {
     let alone = replies.len() == 1;
     for reply in replies {
         match reply {
@@ -127,7 +137,7 @@ pub(crate) fn read<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
 }
 
 /// Whether a node tells of the state after a block, named in any way.
-pub(crate) async fn has_state(node: &Node, block: &Value) -> Result<bool, StateError> {
+pub(crate) async fn has_state(node: &PatientNode<'_>, block: &Value) -> Result<bool, StateError> {
     let params = json!([Address::ZERO, block]);
     match node
         .call_within(REPLY_TIMEOUT, "eth_getBalance", params)
@@ -141,7 +151,10 @@ pub(crate) async fn has_state(node: &Node, block: &Value) -> Result<bool, StateE
 }
 
 /// How a node wants blocks to be named, found out with one of which it has the state.
-pub(crate) async fn find_naming(node: &Node, head: BlockRef) -> Result<Naming, StateError> {
+pub(crate) async fn find_naming(
+    node: &PatientNode<'_>,
+    head: BlockRef,
+) -> Result<Naming, StateError> {
     for naming in [Naming::Hash, Naming::Number] {
         if has_state(node, &naming.name(head)).await?
             && (naming == Naming::Hash || has_block(node, head).await?)
@@ -153,7 +166,7 @@ pub(crate) async fn find_naming(node: &Node, head: BlockRef) -> Result<Naming, S
 }
 
 /// Whether a node has this very block at its height.
-pub(crate) async fn has_block(node: &Node, block: BlockRef) -> Result<bool, IndexError> {
+pub(crate) async fn has_block(node: &PatientNode<'_>, block: BlockRef) -> Result<bool, IndexError> {
     #[derive(serde::Deserialize)]
     struct Header {
         hash: B256,
@@ -177,4 +190,37 @@ pub(crate) fn eth_call(to: Address, input: &[u8], gas: u64, block: &Value) -> Ca
 pub(crate) fn bytes_of(reply: Reply) -> Bytes {
     let bytes = reply.ok().and_then(|raw| read::<Bytes>(&raw));
     bytes.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_as_large_as_the_node_answers_at_once() {
+        let mut batch = Batch::default();
+        // A node that needs a hundredth of a second for each call.
+        for _ in 0..20 {
+            let calls = u32::try_from(batch.calls).expect("few");
+            batch.learn(batch.calls, true, Some(Duration::from_millis(10) * calls));
+        }
+        assert!((FEW_CALLS..=25).contains(&batch.calls), "{batch:?}");
+        for _ in 0..20 {
+            batch.learn(batch.calls, true, Some(2 * LONG));
+        }
+        assert_eq!(batch.calls, FEW_CALLS, "far away is not slow");
+        batch.learn(FEW_CALLS, false, None);
+        assert_eq!(batch.calls, FEW_CALLS / 2, "refused is refused");
+        for _ in 0..40 {
+            batch.learn(batch.calls, true, None);
+        }
+        assert_eq!(batch.calls, MOST_CALLS);
+    }
+
+    #[test]
+    fn the_rest_of_the_calls_teaches_nothing_about_more() {
+        let mut batch = Batch { calls: 40 };
+        batch.learn(3, true, Some(Duration::from_millis(1)));
+        assert_eq!(batch.calls, 40);
+    }
 }

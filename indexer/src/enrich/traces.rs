@@ -11,7 +11,7 @@ mod ask;
 mod backlog;
 mod gather;
 
-use super::{Enricher, Turn};
+use super::{Enricher, Turn, patient::PatientNode};
 use crate::{error::IndexError, metrics};
 use ask::{Asker, Failure};
 use backlog::Backlog;
@@ -169,7 +169,11 @@ impl TraceReader {
             return Ok(Next::Idle);
         };
         let source = self.enricher.source.clone();
-        match self.asker.find_method(source.node(), head).await {
+        match self
+            .asker
+            .find_method(&PatientNode::followed(&source), head)
+            .await
+        {
             Ok(()) => self.tell(ReadingStatus::Working).await?,
             Err(Failure::Unavailable) => self.is_unavailable().await?,
             Err(_) => {

@@ -9,7 +9,7 @@ use super::{
     standing::{Standing, Trust, Why},
     trail::Trail,
 };
-use crate::{error::IndexError, metrics, node::Node};
+use crate::{error::IndexError, metrics, node::Node, precedence::Precedence};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -37,6 +37,8 @@ pub(crate) struct Pool {
     /// The node that is followed.
     pub(crate) current: AtomicUsize,
     pub(crate) absence: Mutex<Absence>,
+    /// Who goes first there.
+    pub(crate) precedence: Precedence,
     /// The chain that the nodes must follow, once that is known.
     pub(crate) chain: OnceLock<Chain>,
     freed: Notify,
@@ -79,6 +81,7 @@ impl Pool {
             nodes,
             current: AtomicUsize::new(0),
             absence: Mutex::default(),
+            precedence: Precedence::default(),
             chain: OnceLock::new(),
             freed: Notify::new(),
         }

@@ -230,23 +230,28 @@ fn kinds(audit: &Audit) -> BTreeSet<String> {
     counts.map(Kind::to_string).collect()
 }
 
-/// Repairs until there is nothing more to do, as the doctor does.
-async fn repair(scene: &Scene, urls: Vec<Url>) -> (Vec<Step>, Result<(), RepairError>) {
+/// Repairs what an audit found until there is nothing more to do, as the doctor does. Returns what was
+/// done, how it ended, and what an audit finds then.
+async fn repair(
+    scene: &Scene,
+    urls: Vec<Url>,
+    mut found: Audit,
+) -> (Vec<Step>, Result<(), RepairError>, Audit) {
     let pool = scene.database.pool.clone();
     let mut repair = Repair::new(pool.clone(), urls).await.expect("a chain");
     let (mut steps, mut ended) = (Vec::new(), Ok(()));
     for _ in 0..4 {
-        let damage = whole(&pool).await.damage;
-        if !damage.is_repairable() {
+        if !found.damage.is_repairable() {
             break;
         }
         let before = steps.len();
-        ended = repair.run(&damage, |step| steps.push(step)).await;
+        ended = repair.run(&found.damage, |step| steps.push(step)).await;
         if steps.len() == before {
             break;
         }
+        found = whole(&pool).await;
     }
-    (steps, ended)
+    (steps, ended, found)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,8 +270,9 @@ async fn every_damage_is_named_and_repaired_where_anything_has_what_is_lost() {
     for damage in damages(logged) {
         let sql = &damage.sql;
         assert!(scene.edit(sql).await > 0, "{sql} changed nothing");
-        assert_named(&damage, &whole(pool).await);
-        let (steps, ended) = repair(&scene, Vec::new()).await;
+        let found = whole(pool).await;
+        assert_named(&damage, &found);
+        let (steps, ended, mut found) = repair(&scene, Vec::new(), found).await;
         match damage.remedy.as_str() {
             "local" | "back" => {
                 assert!(ended.is_ok(), "{sql}: {ended:?}");
@@ -277,7 +283,8 @@ async fn every_damage_is_named_and_repaired_where_anything_has_what_is_lost() {
                     matches!(ended, Err(RepairError::NoNode(_))),
                     "{sql}: {ended:?}"
                 );
-                let (steps, ended) = repair(&scene, scene.urls()).await;
+                let (steps, ended, repaired) = repair(&scene, scene.urls(), found).await;
+                found = repaired;
                 assert!(ended.is_ok(), "{sql}: {ended:?}");
                 assert!(
                     steps.iter().any(|step| matches!(step, Step::Refetched(..))),
@@ -285,7 +292,7 @@ async fn every_damage_is_named_and_repaired_where_anything_has_what_is_lost() {
                 );
             }
             "lost" | "wait" => {
-                let (steps, _) = repair(&scene, scene.urls()).await;
+                let (steps, _, _) = repair(&scene, scene.urls(), found).await;
                 assert!(steps.is_empty(), "{sql}: {steps:?}");
                 let audit = whole(pool).await;
                 assert_named(&damage, &audit);
@@ -299,7 +306,7 @@ async fn every_damage_is_named_and_repaired_where_anything_has_what_is_lost() {
             }
             other => panic!("{other}: {sql}"),
         }
-        let certificate = whole(pool).await.certificate;
+        let certificate = found.certificate;
         assert!(
             certificate.is_clean(),
             "{sql}: {:#?}",

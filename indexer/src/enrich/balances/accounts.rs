@@ -1,9 +1,12 @@
 //! Balances after given blocks, proven where the node proves accounts.
 
 use crate::{
-    enrich::state::{Batch, Naming, StateError, find_naming, has_block, read},
+    enrich::{
+        patient::PatientNode,
+        state::{Batch, Naming, StateError, find_naming, has_block, read},
+    },
     error::IndexError,
-    node::{Call, Node, REPLY_TIMEOUT},
+    node::{Call, REPLY_TIMEOUT},
     nodes::reply::{CallError, Reply},
 };
 use alloy::{
@@ -35,7 +38,11 @@ pub(super) struct Accounts {
 
 impl Accounts {
     /// Finds out how a node is asked.
-    pub(super) async fn meet(&mut self, node: &Node, head: BlockRef) -> Result<(), StateError> {
+    pub(super) async fn meet(
+        &mut self,
+        node: &PatientNode<'_>,
+        head: BlockRef,
+    ) -> Result<(), StateError> {
         let naming = find_naming(node, head).await?;
         let before = self.abilities.get(node.label());
         let proofs = before.and_then(|before| before.proofs);
@@ -47,7 +54,7 @@ impl Accounts {
     /// Reads all that is wanted, in that order.
     pub(super) async fn read(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         wanted: &[Wanted],
     ) -> Result<Vec<BalanceRow>, StateError> {
         let mut ability = self
@@ -81,7 +88,7 @@ impl Accounts {
     /// prove only recent blocks) leaves its row open.
     async fn read_proven(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         naming: Naming,
         wanted: &[Wanted],
         rows: &mut [Option<BalanceRow>],
@@ -112,7 +119,7 @@ impl Accounts {
     /// Fills in the rows that are still open.
     async fn read_plain(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         naming: Naming,
         wanted: &[Wanted],
         rows: &mut [Option<BalanceRow>],
@@ -178,7 +185,7 @@ fn prove(raw: &RawValue, wanted: &Wanted, root: B256) -> Result<U256, String> {
 
 /// Whether a node proves accounts; `None` where it does not prove this one.
 async fn try_proof(
-    node: &Node,
+    node: &PatientNode<'_>,
     naming: Naming,
     sample: &Wanted,
 ) -> Result<Option<bool>, StateError> {
@@ -208,7 +215,7 @@ async fn try_proof(
 }
 
 /// Makes sure that the node still has the very blocks that were named by their numbers.
-async fn compare_blocks(node: &Node, wanted: &[Wanted]) -> Result<(), StateError> {
+async fn compare_blocks(node: &PatientNode<'_>, wanted: &[Wanted]) -> Result<(), StateError> {
     let blocks: BTreeMap<u64, BlockRef> = wanted
         .iter()
         .map(|wanted| (wanted.at.block.number, wanted.at.block))

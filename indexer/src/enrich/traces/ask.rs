@@ -1,7 +1,7 @@
 //! Which method a node has, and what came of asking it for a block.
 
 use crate::{
-    node::Node,
+    enrich::patient::PatientNode,
     nodes::{reply::CallError, standing::LONGEST_REQUESTED_PAUSE},
 };
 use alloy::primitives::B256;
@@ -147,7 +147,7 @@ impl Asker {
     /// Finds out whether the node has a method, by a block that need not be read.
     pub(super) async fn find_method(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         block: BlockRef,
     ) -> Result<(), Failure> {
         self.ask(node, block, Vec::new()).await.map(drop)
@@ -157,7 +157,7 @@ impl Asker {
     /// a method.
     pub(super) async fn ask(
         &mut self,
-        node: &Node,
+        node: &PatientNode<'_>,
         block: BlockRef,
         transactions: Vec<TracedTransaction>,
     ) -> Result<Vec<InternalTransfer>, Failure> {
@@ -186,7 +186,7 @@ impl Asker {
 }
 
 async fn request(
-    node: &Node,
+    node: &PatientNode<'_>,
     method: Method,
     block: BlockRef,
     transactions: Vec<TracedTransaction>,

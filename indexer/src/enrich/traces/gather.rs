@@ -4,7 +4,9 @@ use super::{
     TraceReader,
     ask::{Asker, Failure},
 };
-use crate::{error::IndexError, nodes::standing::Why, source::Source};
+use crate::{
+    enrich::patient::PatientNode, error::IndexError, nodes::standing::Why, source::Source,
+};
 use chain::{InternalTransfer, TracedTransaction};
 use std::time::{Duration, Instant};
 use store::{
@@ -56,8 +58,9 @@ impl TraceReader {
                 }
                 let database = &self.enricher.database;
                 let due = internal::list_traced_transactions(database, number).await?;
+                let asked = PatientNode::new(&source, node);
                 let mut answer = tokio::select! {
-                    answer = self.asker.ask(&source.nodes()[node], block.block, due.clone()) => answer,
+                    answer = self.asker.ask(&asked, block.block, due.clone()) => answer,
                     () = is_left(&source, node) => Err(Failure::Unreachable("it was left".to_owned())),
                 };
                 if matches!(answer, Err(Failure::Gone(_)))
@@ -90,11 +93,13 @@ async fn ask_others(
     block: BlockRef,
     due: &[TracedTransaction],
 ) -> Option<Vec<InternalTransfer>> {
-    for (index, node) in source.nodes().iter().enumerate() {
+    for index in 0..source.nodes().len() {
         if index == followed || !source.pool.standing(index).is_usable(Instant::now()) {
             continue;
         }
-        let answer = Asker::default().ask(node, block, due.to_vec()).await;
+        let answer = Asker::default()
+            .ask(&PatientNode::new(source, index), block, due.to_vec())
+            .await;
         if let Ok(transfers) = answer {
             return Some(transfers);
         }
