@@ -16,7 +16,7 @@ use store::tally::{
 };
 use tokio::sync::Notify;
 
-/// Counters of a run that is worth a merge: some 50 MB.
+/// Counters of a run that is worth a merge: some 50 MB: fewer merges touch fewer rows twice.
 const FULL: usize = 300_000;
 
 /// Runs that may wait before writers do.
