@@ -15,8 +15,8 @@ use store::{
     answer,
     labels::Visibility,
     read::{
-        ActivityFilter, Direction, Flow, HolderRank, InternalFilter, Page, Position, Quantity,
-        Snapshot, Start, TracePosition, TransferFilter, TransferPosition,
+        ActivityFilter, BalanceHeight, Direction, Flow, HolderRank, InternalFilter, Page, Position,
+        Quantity, Snapshot, Start, TracePosition, TransferFilter, TransferPosition,
     },
     schema, state,
     tally::history,
@@ -46,22 +46,28 @@ enum Kind {
     Transfers,
     TransfersIn,
     TransfersOfToken,
+    TransfersNewer,
     Internal,
+    BalanceHistory,
     Tokens,
+    AllTokens,
     Token,
     Holders,
     TokenTransfers,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 14] = [
     Kind::Wallet,
     Kind::Transactions,
     Kind::Sent,
     Kind::Transfers,
     Kind::TransfersIn,
     Kind::TransfersOfToken,
+    Kind::TransfersNewer,
     Kind::Internal,
+    Kind::BalanceHistory,
     Kind::Tokens,
+    Kind::AllTokens,
     Kind::Token,
     Kind::Holders,
     Kind::TokenTransfers,
@@ -231,6 +237,17 @@ async fn read(snapshot: &mut Snapshot, kind: Kind, at: Option<u64>) -> Result<us
             });
             answer::wallet_transfers(snapshot, WALLET, filter, page).await?
         }
+        Kind::TransfersNewer => {
+            let (filter, mut page) = transfers(TransferFilter::default());
+            if let Some(from) = &mut page.from {
+                from.direction = Direction::Newer;
+            }
+            answer::wallet_transfers(snapshot, WALLET, filter, page).await?
+        }
+        Kind::BalanceHistory => {
+            let from = at.map(|block_number| BalanceHeight { block_number });
+            answer::wallet_balance_history(snapshot, WALLET, page(from)).await?
+        }
         Kind::Internal => {
             let from = at.map(|block_number| TracePosition {
                 block_number,
@@ -241,6 +258,7 @@ async fn read(snapshot: &mut Snapshot, kind: Kind, at: Option<u64>) -> Result<us
             answer::wallet_internal(snapshot, WALLET, filter, page(from)).await?
         }
         Kind::Tokens => answer::wallet_tokens(snapshot, WALLET, page(None)).await?,
+        Kind::AllTokens => answer::tokens(snapshot, None, page(None)).await?,
         Kind::Token => answer::token(snapshot, TOKEN).await?.ok_or("no token")?,
         Kind::Holders => {
             let from = at.map(|number| HolderRank {

@@ -11,13 +11,13 @@ use crate::{
     uncounted::{Run, Uncounted},
 };
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 use store::{
-    state,
+    state::{self, ChainState},
     tally::history::{self, Piece, Staged},
     transaction,
 };
@@ -59,7 +59,11 @@ impl Tallier {
         loop {
             // Asked before the work is looked for: what was filled in by then is found.
             let last = filled.is_cancelled();
-            match self.add_piece(last).await {
+            let added = self.add_piece(last).await;
+            if added.is_ok() {
+                self.uncounted.set_failing(false);
+            }
+            match added {
                 Ok(true) => {
                     pauses = anew();
                     failing = false;
@@ -68,6 +72,7 @@ impl Tallier {
                 Ok(false) => self.uncounted.grown(POLL).await,
                 Err(IndexError::LostLead) => return Err(IndexError::LostLead),
                 Err(error) => {
+                    self.uncounted.set_failing(true);
                     if !std::mem::replace(&mut failing, true) {
                         tracing::warn!(%error, "counters of history: not added, trying again");
                     }
@@ -83,14 +88,36 @@ impl Tallier {
         let missing = history::count_missing(&mut transaction).await?;
         metrics::level("indexer_tally_missing_blocks", missing);
         let begun = history::is_pending(&mut transaction).await?;
-        if !begun && let Some(run) = self.uncounted.take(filled) {
-            transaction.rollback().await?;
-            return self.add_run(run).await.map(|()| true);
+        let top = self.uncounted.top().filter(|_| !begun);
+        let behind = match top {
+            Some(top) => history::find_left_behind(&mut transaction, top).await?,
+            None => None,
+        };
+        transaction.rollback().await?;
+        if let Some(piece) = behind {
+            return self.gather(Some(piece)).await;
         }
-        if missing == 0 || !(begun || self.uncounted.is_empty()) {
+        if top.is_some() {
+            return match self.uncounted.take(filled) {
+                Some(run) => self.add_run(run).await.map(|()| true),
+                None => Ok(false),
+            };
+        }
+        if missing == 0 {
             return Ok(false);
         }
-        let piece = history::claim(&mut transaction).await?;
+        self.gather(None).await
+    }
+
+    /// Adds a piece from its rows: a given one, the one that was begun, or the next.
+    async fn gather(&self, piece: Option<Piece>) -> Result<bool, IndexError> {
+        let (mut transaction, _) = self.begin().await?;
+        let piece = match piece {
+            None => history::claim(&mut transaction).await?,
+            Some(piece) => history::claim_piece(&mut transaction, piece)
+                .await?
+                .then_some(piece),
+        };
         transaction.commit().await?;
         let Some(piece) = piece else {
             return Ok(false);
@@ -101,26 +128,36 @@ impl Tallier {
         Ok(true)
     }
 
-    /// Adds what was just written. What cannot be added this way is found missing, and added from the rows.
+    /// Adds what was just written. What cannot be added this way is found left behind, and gathered.
     async fn add_run(&self, run: Run) -> Result<(), IndexError> {
         let Ok(deltas) = run.deltas else {
             return Ok(());
         };
         let started = Instant::now();
-        let mut transaction = transaction::begin(&self.pool, "BEGIN").await?;
-        let state = state::lock_state(&mut *transaction).await?;
-        if state.leader_token != self.leader_token {
-            return Err(IndexError::LostLead);
-        }
+        // Off the threads that the head needs.
+        let sorted = tokio::task::spawn_blocking(move || deltas.sorted())
+            .await
+            .map_err(|error| IndexError::Transient(format!("sorting stopped: {error}")))?;
+        let (mut transaction, state) = self.begin().await?;
         // Another branch, perhaps, and other rows.
         let same = state.fork_epoch == run.fork_epoch;
         let claimed = same && history::claim_piece(&mut transaction, run.piece).await?;
         transaction.commit().await?;
         if claimed {
-            let staged = Staged::at_hand(&self.pool, run.piece, deltas).await?;
+            let staged = Staged::at_hand(&self.pool, run.piece, sorted).await?;
             self.merge(run.piece, staged, started).await?;
         }
         Ok(())
+    }
+
+    /// Takes a turn among the commits; refused once another indexer leads.
+    async fn begin(&self) -> Result<(Transaction<'static, Postgres>, ChainState), IndexError> {
+        let mut transaction = transaction::begin(&self.pool, "BEGIN").await?;
+        let state = state::lock_state(&mut *transaction).await?;
+        if state.leader_token != self.leader_token {
+            return Err(IndexError::LostLead);
+        }
+        Ok((transaction, state))
     }
 
     async fn merge(
@@ -145,11 +182,7 @@ impl Tallier {
 
     /// Records a piece as included; counts and lists that were cached without it are then not used.
     async fn finish(&self, piece: Piece) -> Result<bool, IndexError> {
-        let mut transaction = transaction::begin(&self.pool, "BEGIN").await?;
-        let mut state = state::lock_state(&mut *transaction).await?;
-        if state.leader_token != self.leader_token {
-            return Err(IndexError::LostLead);
-        }
+        let (mut transaction, mut state) = self.begin().await?;
         let done = history::finish(&mut transaction, piece).await?;
         if done {
             state.history_epoch += 1;

@@ -7,7 +7,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use store::tally::{
@@ -58,6 +61,7 @@ impl Run {
     fn continues_with(&self, below: &Self) -> bool {
         below.piece.high + 1 == self.piece.low
             && below.fork_epoch == self.fork_epoch
+            && below.deltas.is_ok()
             && !self.is_full()
     }
 
@@ -73,6 +77,8 @@ impl Run {
 #[derive(Debug, Default)]
 pub(crate) struct Uncounted {
     runs: Mutex<VecDeque<Run>>,
+    /// Whether nothing can be counted now.
+    failing: AtomicBool,
     /// Told whenever a run is taken.
     room: Notify,
     /// Told whenever there may be one to take.
@@ -86,6 +92,9 @@ impl Uncounted {
 
     /// Adds what was committed.
     pub(crate) fn add(&self, written: Run) {
+        if self.failing.load(Ordering::Relaxed) {
+            return;
+        }
         let mut runs = self.runs();
         match runs.back_mut() {
             Some(run) if run.continues_with(&written) => run.absorb(written),
@@ -128,9 +137,19 @@ impl Uncounted {
         run
     }
 
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.runs().is_empty()
+    /// Says whether anything can be counted. While nothing can, nothing is kept, and history is written
+    /// all the same: it is counted from its rows later.
+    pub(crate) fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+        if failing {
+            self.runs().clear();
+            self.room.notify_one();
+        }
+    }
+
+    /// The height below which everything waits or is not written yet; `None` while nothing waits.
+    pub(crate) fn top(&self) -> Option<u64> {
+        self.runs().front().map(|run| run.piece.high)
     }
 }
 
@@ -155,7 +174,7 @@ mod tests {
             uncounted.add(written);
         }
         assert_eq!(taken(&uncounted), [(10, 29), (5, 9), (0, 3)]);
-        assert!(uncounted.is_empty());
+        assert_eq!(uncounted.top(), None);
     }
 
     #[test]
@@ -163,10 +182,12 @@ mod tests {
         let uncounted = Uncounted::default();
         uncounted.add(run(10, 19, 1));
         assert!(uncounted.take(false).is_none());
-        assert!(!uncounted.is_empty());
+        assert_eq!(uncounted.top(), Some(19));
         uncounted.add(Run::new(Piece { low: 0, high: 9 }, 1, Err(Overflow)));
-        let run = uncounted.take(false).expect("a run that is over");
-        assert_eq!((run.piece.low, run.deltas.is_err()), (0, true));
+        let taken: Vec<(u64, bool)> = std::iter::from_fn(|| uncounted.take(false))
+            .map(|run| (run.piece.low, run.deltas.is_err()))
+            .collect();
+        assert_eq!(taken, [(10, false), (0, true)]);
     }
 
     #[tokio::test]
@@ -179,5 +200,13 @@ mod tests {
         assert!(waits.is_err());
         assert!(uncounted.take(false).is_some());
         uncounted.room().await;
+        uncounted.add(run(0, 1, 1));
+        uncounted.set_failing(true);
+        uncounted.add(run(0, 1, 1));
+        assert_eq!(uncounted.top(), None);
+        uncounted.room().await;
+        uncounted.set_failing(false);
+        uncounted.add(run(0, 1, 1));
+        assert_eq!(uncounted.top(), Some(1));
     }
 }

@@ -92,6 +92,12 @@ const COUNTERS: [Counter; 5] = [
     },
 ];
 
+/// Has the code of contracts that were just created read anew, where there was another one at the same
+/// address.
+const QUEUE_CREATED: &str = "UPDATE contract_code SET read_at = NULL
+     WHERE address IN (SELECT contract_address FROM transactions
+                       WHERE block_number BETWEEN $1 AND $2 AND contract_address IS NOT NULL)";
+
 sol! {
     /// EIP-1967: a proxy leads elsewhere from now on.
     event Upgraded(address indexed implementation);
@@ -186,6 +192,17 @@ pub async fn add(connection: &mut PgConnection, batch: &RowBatch) -> Result<(), 
         if concerned {
             counter.apply(connection, [low, high, bucket], 1).await?;
         }
+    }
+    if batch
+        .transactions
+        .iter()
+        .any(|tx| tx.contract_address.is_some())
+    {
+        sqlx::query(QUEUE_CREATED)
+            .bind(low)
+            .bind(high)
+            .execute(&mut *connection)
+            .await?;
     }
     let events = [Upgraded::SIGNATURE_HASH, BeaconUpgraded::SIGNATURE_HASH];
     let upgraded: Vec<&[u8]> = batch

@@ -1,17 +1,13 @@
 //! History into the counters, in slices that nobody notices.
 //!
 //! In: heights that are indexed and not in the counters. What was just written comes with what it adds
-//! ([`Deltas`]); for anything else it is put together from the rows in temporary tables, a bucket of
+//! ([`SortedDeltas`]); for anything else it is put together from the rows in temporary tables, a bucket of
 //! heights at a time, highest first, once all of a bucket is there. Neither locks anything. Then it is
 //! merged in the order of the keys, in transactions of a tenth of a second, so that a live commit that
 //! needs the same rows waits no longer than that. `tally_state` remembers how far the merge is: after a
 //! crash the same rows are put together again, from the tables, and it goes on from there.
 
-use super::{
-    COUNTERS, Counter,
-    deltas::{Deltas, SortedDeltas},
-    reset,
-};
+use super::{COUNTERS, Counter, deltas::SortedDeltas, reset};
 use crate::{
     pg::{TableRow, execute_with},
     state::height,
@@ -80,6 +76,27 @@ pub async fn claim_piece(connection: &mut PgConnection, piece: Piece) -> Result<
     .execute(connection)
     .await?;
     Ok(claimed.rows_affected() == 1)
+}
+
+/// History that is indexed and not counted above a height: left behind by a crash, or by what could not be
+/// counted from memory. The highest of it, up to the end of its bucket.
+pub async fn find_left_behind(
+    connection: &mut PgConnection,
+    above: u64,
+) -> Result<Option<Piece>, sqlx::Error> {
+    let piece: Option<(i64, i64)> = sqlx::query_as(
+        "SELECT greatest(lower(r), (upper(r) - 1) / bucket_blocks * bucket_blocks), upper(r) - 1
+         FROM chain, coverage c, tally_state t,
+              unnest((c.blocks - t.blocks) * int8multirange(int8range($1, NULL, '()'))) AS r
+         ORDER BY lower(r) DESC LIMIT 1",
+    )
+    .bind(height(above)?)
+    .fetch_optional(connection)
+    .await?;
+    Ok(piece.map(|(low, high)| Piece {
+        low: low.unsigned_abs(),
+        high: high.unsigned_abs(),
+    }))
 }
 
 /// Whether a piece was begun and not finished.
@@ -156,11 +173,15 @@ impl Staged {
     }
 
     /// Takes what a piece adds from whoever wrote it.
-    pub async fn at_hand(pool: &PgPool, piece: Piece, deltas: Deltas) -> Result<Self, sqlx::Error> {
+    pub async fn at_hand(
+        pool: &PgPool,
+        piece: Piece,
+        deltas: SortedDeltas,
+    ) -> Result<Self, sqlx::Error> {
         Ok(Self {
             connection: connect(pool, "").await?,
             piece,
-            rows: Rows::AtHand(deltas.sorted()),
+            rows: Rows::AtHand(deltas),
             slice: FIRST_ROWS,
         })
     }

@@ -1,8 +1,7 @@
--- What was created is put into the queue of those whose code is to be read: anew, where there was another
--- contract at the same address.
+-- What was created is put into the queue of those whose code is to be read.
 WITH d AS MATERIALIZED ({delta}), coded AS (
     INSERT INTO contract_code (address) SELECT DISTINCT address FROM d WHERE created_count > 0
-    ORDER BY address ON CONFLICT (address) DO UPDATE SET read_at = NULL
+    ORDER BY address ON CONFLICT (address) DO NOTHING
 )
 INSERT INTO address_totals AS t (address, bucket, tx_count, sent_count, received_count, created_count,
                                  transfer_count, emitted_count, internal_count)

@@ -3,7 +3,7 @@
 
 use alloy::primitives::B256;
 use chain::{FinalityProfile, Parts, ProvenBlock, VerifyLevel};
-use simnode::{LoadChain, LoadProfile};
+use simnode::{CannedBlock, LoadChain, LoadProfile};
 use sqlx::PgPool;
 use std::collections::BTreeMap;
 use store::{
@@ -26,9 +26,22 @@ enum From {
     Memory,
 }
 
-fn prove(block: &str, receipts: &str) -> ProvenBlock {
-    let parts = Parts::parse(block, receipts).expect("a block");
+fn prove(canned: &CannedBlock) -> ProvenBlock {
+    let receipts = canned.receipts.as_ref().expect("receipts");
+    let parts = Parts::parse(canned.block.as_str(), receipts.as_str()).expect("a block");
     chain::verify(parts, VerifyLevel::Roots.checks(false)).expect("a valid block")
+}
+
+/// Rows of so many blocks with transfers of every kind.
+fn generated(seed: u64, length: usize) -> RowBatch {
+    let mut generator = Generator::seeded(seed);
+    let genesis = generator.genesis();
+    let branch = generator.branch(&genesis, length);
+    let mut batch = RowBatch::default();
+    for block in std::iter::once(&genesis).chain(&branch) {
+        batch.push(&prove(&block.canned()));
+    }
+    batch
 }
 
 /// Writes blocks from 0 on as history that nobody counted.
@@ -69,7 +82,7 @@ async fn count(
             From::Memory => {
                 let deltas = Deltas::of(&batch.activity, &batch.token_transfers, BUCKET)
                     .expect("sums of 256 bits");
-                Staged::at_hand(pool, piece, deltas).await
+                Staged::at_hand(pool, piece, deltas.sorted()).await
             }
         };
         if !staged.expect("rows").merge_slice().await.expect("a slice") {
@@ -109,15 +122,7 @@ async fn assert_same(batch: RowBatch) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_every_kind_are_counted_the_same_at_hand_and_from_the_tables() {
-    let mut generator = Generator::seeded(11);
-    let genesis = generator.genesis();
-    let branch = generator.branch(&genesis, 40);
-    let mut batch = RowBatch::default();
-    for block in std::iter::once(&genesis).chain(&branch) {
-        let canned = block.canned();
-        let receipts = canned.receipts.as_ref().expect("receipts");
-        batch.push(&prove(canned.block.as_str(), receipts.as_str()));
-    }
+    let batch = generated(11, 40);
     assert!(
         batch
             .token_transfers
@@ -136,10 +141,44 @@ async fn a_merge_goes_on_in_the_middle_of_a_table_whoever_began_it() {
     let load = LoadChain::generate(profile, 20).expect("a chain");
     let mut batch = RowBatch::default();
     for number in 0..=load.head() {
-        let canned = load.canned(number).expect("a block");
-        let receipts = canned.receipts.as_ref().expect("receipts");
-        batch.push(&prove(canned.block.as_str(), receipts.as_str()));
+        batch.push(&prove(&load.canned(number).expect("a block")));
     }
     // One for each of the five tables, and more for some.
     assert!(assert_same(batch).await > 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_whose_progress_an_update_made_unknown_begins_anew_with_everything() {
+    let batch = generated(12, 20);
+    let database = Database::create().await;
+    let pool = &database.pool;
+    write(pool, &batch).await;
+    let mut connection = pool.acquire().await.expect("a connection");
+    let mut behind = async |above| history::find_left_behind(&mut connection, above).await;
+    let bucket = Piece { low: 14, high: 20 };
+    assert_eq!(behind(3).await.expect("an answer"), Some(bucket));
+    let rest = Piece { low: 19, high: 20 };
+    assert_eq!(behind(18).await.expect("an answer"), Some(rest));
+    let begun = history::claim(&mut connection).await.expect("an answer");
+    let begun = begun.expect("a piece");
+    let mut staged = Staged::gather(pool, begun).await.expect("rows");
+    assert!(staged.merge_slice().await.expect("a slice"));
+    // As the migration leaves a merge that an earlier version began.
+    sqlx::query("UPDATE tally_state SET pending_stage = -1, pending_row = 0")
+        .execute(&mut *connection)
+        .await
+        .expect("an update");
+    while let Some(piece) = history::claim(&mut connection).await.expect("an answer") {
+        let mut staged = Staged::gather(pool, piece).await.expect("rows");
+        while staged.merge_slice().await.expect("a slice") {}
+        assert!(
+            history::finish(&mut connection, piece)
+                .await
+                .expect("an end")
+        );
+    }
+    let findings = tally::check(&mut connection).await.expect("an audit");
+    assert_eq!(findings.map(|found| found.len()), Some(0));
+    let behind = history::find_left_behind(&mut connection, 3).await;
+    assert_eq!(behind.expect("an answer"), None);
 }
