@@ -1,6 +1,8 @@
 //! The database's schema from the command line, and going back by hand.
 
 use crate::program::{node, run};
+use sqlx::migrate::Migrator;
+use std::path::Path;
 use tallyscan_tests::{Database, RunningIndexer, assert_twins, folder, indexer_config, redis};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,6 +32,52 @@ async fn migrating_again_changes_nothing() {
             assert_eq!(hypertables, 0);
         }
     }
+}
+
+/// The version with which token transfers were first stored.
+const WITH_TOKENS: i64 = 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hypertables_of_an_earlier_version_are_brought_to_this_one() {
+    let database = Database::create_bare().await;
+    let pool = &database.pool;
+    let migrations = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations"));
+    let mut earlier = Migrator::new(migrations).await.expect("migrations");
+    let before = earlier.iter().filter(|one| one.version <= WITH_TOKENS);
+    earlier.migrations = before.cloned().collect::<Vec<_>>().into();
+    earlier.run(pool).await.expect("an earlier schema");
+    let extension = sqlx::raw_sql("CREATE EXTENSION timescaledb");
+    let timescale = extension.execute(pool).await.is_ok();
+    if timescale {
+        let hypertables = include_str!("../../../timescale/01_hypertables.sql");
+        let made = sqlx::raw_sql(hypertables).execute(pool).await;
+        made.expect("hypertables");
+    }
+    // One row, and so one chunk; and a merge that was begun.
+    sqlx::raw_sql(
+        "INSERT INTO token_transfers VALUES (7, 0, 0, 0, 1, '\\x01', '\\x02', '\\x03', NULL, 5);
+         UPDATE tally_state SET pending = '[0,9)', pending_page = 3",
+    )
+    .execute(pool)
+    .await
+    .expect("rows");
+
+    let settings = [("DATABASE_URL", &*database.url)];
+    let (code, _, stderr) = run(&folder(), "migrate", &settings).await;
+    assert_eq!(code, 0, "{stderr}");
+    let columns: Vec<i16> = sqlx::query_scalar(
+        "SELECT indnkeyatts FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+         WHERE relname ~ 'token_transfers_(token|from|to)$'",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("indexes");
+    assert_eq!(columns, vec![2; if timescale { 6 } else { 3 }]);
+    let begun: (i16, i64) = sqlx::query_as("SELECT pending_stage, pending_row FROM tally_state")
+        .fetch_one(pool)
+        .await
+        .expect("a state");
+    assert_eq!(begun, (-1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
