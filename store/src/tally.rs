@@ -125,7 +125,13 @@ impl Counter {
             .map(|column| format!("t.{column} = d.{column}"))
             .collect();
         let same = same.join(" AND ");
-        format!("DELETE FROM {table} t USING ({delta}) AS d WHERE {same} AND {zero}")
+        // Each is looked up by its key: a join may read the whole table for every change.
+        format!(
+            "DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+                 SELECT found.ctid FROM ({delta}) AS d CROSS JOIN LATERAL (
+                     SELECT t.ctid FROM {table} t WHERE {same} AND {zero} LIMIT 1
+                 ) AS found))"
+        )
     }
 
     /// The statement that drops all balances that came to nothing: an index holds nothing else. `None`
