@@ -2,15 +2,15 @@
 //!
 //! The ceiling is what Postgres takes when rows are all there is to do: the same blocks, already fetched,
 //! proven, encoded and sorted, into the same tables with the same indexes, by as many connections, in
-//! batches of the same size. The backfill is the program itself from its start to its end, with the
+//! batches of the same size, and each counter and balance once, as it is in the end. The backfill is the program itself from its start to its end, with the
 //! simulated node on the same cores.
 
 use crate::{
     figure::{Bar, Figure, number},
-    load::Load,
+    load::{Counters, Load, as_on_mainnet},
     stand::{Failure, Stand},
 };
-use simnode::{ANY_METHOD, Fault, LoadProfile, Server, When};
+use simnode::{ANY_METHOD, Fault, Server, When};
 use std::time::Duration;
 
 /// Everything that a header commits to is proven; senders, the costly rest, have a figure of their own.
@@ -22,17 +22,20 @@ pub async fn measure(
     blocks: u64,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<Figure>, Failure> {
-    let load = Load::generate(LoadProfile::default(), blocks)?;
+    let mut load = Load::generate(as_on_mainnet(), blocks)?;
     let node = load.node()?;
     let mut figures = Vec::new();
 
+    let (run, database) = load.index_and_keep(stand, &node, ROOTS).await?;
+    let counters = Counters::read(&database).await?;
+    stand.drop(database).await?;
+    load.rows += counters.iter().map(|counters| counters.rows).sum::<u64>();
     let database = stand.database().await?;
-    let ceiling = load.copy(&database).await?;
+    let ceiling = load.copy(&database, &counters).await?;
     let stored: i64 = sqlx::query_scalar("SELECT pg_database_size(current_database())")
         .fetch_one(&database.pool)
         .await?;
     stand.drop(database).await?;
-    let run = load.index(stand, &node, ROOTS).await?;
     let seen = format!(
         "{:.0} blocks/s, {:.0} transactions/s, {:.0} MiB peak, {:.1} s of processor in {:.1} s",
         number(load.blocks) / run.took.as_secs_f64(),

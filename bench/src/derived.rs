@@ -7,7 +7,7 @@
 use crate::{
     backfill::ROOTS,
     figure::{Bar, Figure, number},
-    load::Load,
+    load::{self, Load},
     stand::{Database, Failure, Stand},
 };
 use simnode::LoadProfile;
@@ -16,32 +16,43 @@ use std::time::{Duration, Instant};
 /// How often it is looked whether the history is there.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Throughput with everything that is derived against that of the plain chain.
-pub async fn measure(stand: &Stand, blocks: u64) -> Result<[Figure; 2], Failure> {
+/// Throughput with everything that is derived against that of the plain chain: as it is run by default,
+/// and where senders are not recovered, which leaves less to compare with.
+pub async fn measure(stand: &Stand, blocks: u64) -> Result<[Figure; 3], Failure> {
     let bar = Bar::AtLeast(2.0 / 3.0);
+    let as_on_mainnet = load::as_on_mainnet();
     Ok([
-        compare(stand, blocks, ("derived", bar), LoadProfile::AS_ON_MAINNET).await?,
-        compare(stand, blocks, ("derived_even", Bar::None), (1, 1)).await?,
+        compare(stand, blocks, ("derived", bar), (&as_on_mainnet, &[])).await?,
+        compare(
+            stand,
+            blocks,
+            ("derived_roots", Bar::None),
+            (&as_on_mainnet, ROOTS),
+        )
+        .await?,
+        compare(
+            stand,
+            blocks,
+            ("derived_even", Bar::None),
+            (&LoadProfile::default(), ROOTS),
+        )
+        .await?,
     ])
 }
 
-/// With wallets and tokens drawn so unevenly.
+/// With such blocks, indexed with such options.
 async fn compare(
     stand: &Stand,
     blocks: u64,
     (name, bar): (&'static str, Bar),
-    unevenness: (u32, u32),
+    (profile, options): (&LoadProfile, &[&str]),
 ) -> Result<Figure, Failure> {
-    let profile = LoadProfile {
-        unevenness,
-        ..LoadProfile::default()
-    };
     let without = LoadProfile {
         transfers: false,
         ..profile.clone()
     };
-    let (plain, _) = run(stand, blocks, without).await?;
-    let (rows, counted) = run(stand, blocks, profile).await?;
+    let (plain, _) = run(stand, blocks, without, options).await?;
+    let (rows, counted) = run(stand, blocks, profile.clone(), options).await?;
     let transactions = number(blocks * 200);
     let rate = |took: Duration| transactions / took.as_secs_f64();
     let note = format!(
@@ -58,13 +69,14 @@ async fn run(
     stand: &Stand,
     blocks: u64,
     profile: LoadProfile,
+    options: &[&str],
 ) -> Result<(Duration, Duration), Failure> {
     let load = Load::generate(profile, blocks)?;
     let node = load.node()?;
     let database = stand.database().await?;
     let started = Instant::now();
     let (url, top) = (node.http_url(), load.blocks);
-    let indexing = stand.index(&database, &url, top, ROOTS, |_, _| {});
+    let indexing = stand.index(&database, &url, top, options, |_, _| {});
     let (run, rows) = tokio::join!(indexing, filled(&database, top, started));
     let run = run?;
     stand.drop(database).await?;

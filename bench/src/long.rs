@@ -5,7 +5,7 @@ use crate::{
     figure::{Bar, Figure, number},
     stand::{Failure, Stand},
 };
-use simnode::{CannedChain, LoadChain, LoadProfile, Server, Tag};
+use simnode::{CannedChain, LoadChain, Server, Tag};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -22,7 +22,7 @@ type Samples = Arc<Mutex<Vec<(f64, f64)>>>;
 /// Rate and memory at the end of a long backfill against those of its beginning.
 pub async fn measure(stand: &Stand, blocks: u64) -> Result<Vec<Figure>, Failure> {
     let chain = CannedChain::with_load(Arc::new(LoadChain::generate(
-        LoadProfile::default(),
+        crate::load::as_on_mainnet(),
         blocks,
     )?));
     chain.set_finalized(Tag::At(blocks));

@@ -45,7 +45,7 @@ pub async fn measure(stand: &Stand) -> Result<Figure, Failure> {
 async fn lookups(stand: &Stand, load: &Load, chunk_blocks: u64) -> Result<Duration, Failure> {
     let database = stand.database().await?;
     schema::set_chunk_blocks(&database.pool, chunk_blocks).await?;
-    load.copy(&database).await?;
+    load.copy(&database, &[]).await?;
     sqlx::raw_sql("VACUUM ANALYZE")
         .execute(&database.pool)
         .await?;

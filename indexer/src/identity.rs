@@ -33,9 +33,10 @@ const CHUNK_SPAN: Duration = Duration::from_hours(7 * 24);
 /// Bounds of a chunk in blocks, for chains with odd clocks.
 const CHUNK_BLOCKS: std::ops::RangeInclusive<u64> = 10_000..=1_000_000;
 
-/// Transactions of a chunk at most, where the newest blocks are typical: the index of its wallets' rows
-/// is then some 450 MB, and stays in memory while it is filled; a billion transactions are 330 chunks.
-const CHUNK_TRANSACTIONS: u64 = 3_000_000;
+/// Transactions of a chunk at most, where the newest blocks are typical: the indexes of its wallets' rows
+/// and its token transfers are then some 400 MB, and stay in memory while they are filled; a billion
+/// transactions are a thousand chunks, of which a page opens those it needs.
+const CHUNK_TRANSACTIONS: u64 = 1_000_000;
 
 /// Blocks of a chunk at least, however full they are.
 const FEWEST_CHUNK_BLOCKS: u64 = 1_000;

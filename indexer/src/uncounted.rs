@@ -22,9 +22,6 @@ use tokio::sync::Notify;
 /// Counters of a run that is worth a merge: some 50 MB: fewer merges touch fewer rows twice.
 const FULL: usize = 300_000;
 
-/// Runs that may wait before writers do.
-const RUNS: usize = 1;
-
 /// A run that has not grown for so long is merged as it is.
 const RESTED: Duration = Duration::from_secs(1);
 
@@ -100,16 +97,16 @@ impl Uncounted {
             Some(run) if run.continues_with(&written) => run.absorb(written),
             _ => runs.push_back(written),
         }
-        if runs.front().is_some_and(Run::is_full) || runs.len() > 1 {
+        if is_waiting(&runs) {
             self.grown.notify_one();
         }
     }
 
-    /// Waits while as much waits to be counted as may.
+    /// Waits while as much waits to be counted as is merged at once.
     pub(crate) async fn room(&self) {
         loop {
             let taken = self.room.notified();
-            if self.runs().len() <= RUNS {
+            if !is_waiting(&self.runs()) {
                 return;
             }
             taken.await;
@@ -125,10 +122,8 @@ impl Uncounted {
     pub(crate) fn take(&self, filled: bool) -> Option<Run> {
         let mut runs = self.runs();
         let grows = !filled
-            && runs.len() == 1
-            && runs
-                .front()
-                .is_some_and(|run| !run.is_full() && run.grown.elapsed() < RESTED);
+            && !is_waiting(&runs)
+            && runs.front().is_some_and(|run| run.grown.elapsed() < RESTED);
         if grows {
             return None;
         }
@@ -151,6 +146,11 @@ impl Uncounted {
     pub(crate) fn top(&self) -> Option<u64> {
         self.runs().front().map(|run| run.piece.high)
     }
+}
+
+/// Whether the oldest run does not grow any more.
+fn is_waiting(runs: &VecDeque<Run>) -> bool {
+    runs.len() > 1 || runs.front().is_some_and(Run::is_full)
 }
 
 #[cfg(test)]
@@ -193,14 +193,16 @@ mod tests {
     #[tokio::test]
     async fn writers_wait_while_too_much_waits() {
         let uncounted = Uncounted::default();
-        for n in 0..=u64::try_from(RUNS).unwrap() {
-            uncounted.add(run(100 - 10 * n, 101 - 10 * n, 1));
-        }
+        uncounted.add(run(100, 101, 1));
+        uncounted.room().await;
+        uncounted.add(run(90, 91, 1));
         let waits = tokio::time::timeout(Duration::from_millis(20), uncounted.room()).await;
         assert!(waits.is_err());
         assert!(uncounted.take(false).is_some());
         uncounted.room().await;
-        uncounted.add(run(0, 1, 1));
+        uncounted.add(Run::new(Piece { low: 0, high: 89 }, 1, Err(Overflow)));
+        let waits = tokio::time::timeout(Duration::from_millis(20), uncounted.room()).await;
+        assert!(waits.is_err());
         uncounted.set_failing(true);
         uncounted.add(run(0, 1, 1));
         assert_eq!(uncounted.top(), None);

@@ -13,9 +13,10 @@ use store::{
     schema,
 };
 
-/// Most connections of an indexer: the lead, the committer, two publisher reads, heartbeat, health and
-/// backfill limits, and as many writers of history as an operator may ask for. Made when needed.
-pub(crate) const CONNECTIONS: u32 = 8 + 64;
+/// Most connections of an indexer: the lead, the committer, two publisher reads, heartbeat, health,
+/// backfill limits, the tallier's three, a few readings, and as many writers of history as an operator
+/// may ask for. Made when needed.
+pub(crate) const CONNECTIONS: u32 = 16 + 64;
 
 /// Follows a node until it is stopped.
 pub(crate) async fn run(args: IndexArgs) -> Result<(), Failure> {

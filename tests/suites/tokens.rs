@@ -7,6 +7,7 @@ mod history;
 mod holdings;
 mod ledger;
 mod mainnet;
+mod pace;
 mod recount;
 mod reorgs;
 

@@ -26,6 +26,7 @@ use store::{
     enrichment::{Reading, set_floor},
     read::Snapshot,
     state::{self, BlockRef},
+    tally,
 };
 
 /// Reads native balances.
@@ -128,6 +129,8 @@ impl Balances {
         };
         let mut turn = Turn::begin(&self.enricher).await?;
         if turn.is_canonical(head).await? {
+            // First of all: the tallier has it, too, when it queues contracts.
+            tally::lock(turn.connection()).await?;
             balances::write_asked(turn.connection(), &addresses, &rows).await?;
             turn.commit().await?;
             self.answered.1.extend(addresses);
