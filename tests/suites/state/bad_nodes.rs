@@ -86,7 +86,11 @@ async fn a_proof_that_fails_after_others_held_is_a_problem_and_nothing_is_writte
     );
     proxy.be_honest();
     indexer.reaches(head).await;
-    assert_eq!(progress(&scene).await.problem, None);
+    // Said right after what was read is there.
+    eventually("the problem to be over", || async {
+        progress(&scene).await.problem.is_none()
+    })
+    .await;
     assert_explained(&scene).await;
     indexer.stop().await;
     scene.assert_twin().await;
