@@ -27,8 +27,6 @@ struct Counter {
     delta: &'static str,
     /// Its key, in which changes are merged.
     key: &'static str,
-    /// The address of the key that decides who merges a change: see [`history`].
-    home: &'static str,
     /// Merges `{delta}`.
     merge: &'static str,
     /// The table and the condition for rows that are not kept.
@@ -50,7 +48,6 @@ const COUNTERS: [Counter; 5] = [
         stage: "stage_addresses",
         delta: include_str!("tally/delta_addresses.sql"),
         key: "address, bucket",
-        home: "address",
         merge: include_str!("tally/merge_addresses.sql"),
         zero: (
             "address_totals",
@@ -62,7 +59,6 @@ const COUNTERS: [Counter; 5] = [
         stage: "stage_balances",
         delta: include_str!("tally/delta_balances.sql"),
         key: "holder, token",
-        home: "token",
         merge: include_str!("tally/merge_balances.sql"),
         zero: ("token_balances", "t.balance = 0"),
         concerns: Concerns::Transfers,
@@ -71,7 +67,6 @@ const COUNTERS: [Counter; 5] = [
         stage: "stage_tokens",
         delta: include_str!("tally/delta_tokens.sql"),
         key: "token",
-        home: "token",
         merge: include_str!("tally/merge_tokens.sql"),
         zero: (
             "token_totals",
@@ -83,7 +78,6 @@ const COUNTERS: [Counter; 5] = [
         stage: "stage_nfts",
         delta: include_str!("tally/delta_nfts.sql"),
         key: "token, token_id, holder",
-        home: "token",
         merge: include_str!("tally/merge_nfts.sql"),
         zero: ("nft_balances", "t.balance = 0"),
         concerns: Concerns::Nfts,
@@ -92,7 +86,6 @@ const COUNTERS: [Counter; 5] = [
         stage: "stage_instances",
         delta: include_str!("tally/delta_instances.sql"),
         key: "token, token_id",
-        home: "token",
         merge: include_str!("tally/merge_instances.sql"),
         zero: ("token_instances", "t.transfer_count = 0"),
         concerns: Concerns::Nfts,
@@ -273,9 +266,8 @@ pub async fn remove_above(connection: &mut PgConnection, ancestor: u64) -> Resul
 /// Forgets everything: all of it is counted again from the rows, as history is. Internal transfers, which
 /// are counted when they are read, are counted again at once.
 pub async fn reset(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    const FORGET: [&str; 7] = [
+    const FORGET: [&str; 6] = [
         "UPDATE tally_state SET blocks = '{}', pending = NULL",
-        "DELETE FROM tally_progress",
         "DELETE FROM address_totals",
         "DELETE FROM token_totals",
         "DELETE FROM token_balances",

@@ -14,7 +14,7 @@ use store::{
 };
 
 /// Most connections of an indexer: the lead, the committer, two publisher reads, heartbeat, health,
-/// backfill limits, the tallier's three, a few readings, and as many writers of history as an operator
+/// backfill limits, the tallier's two, a few readings, and as many writers of history as an operator
 /// may ask for. Made when needed.
 pub(crate) const CONNECTIONS: u32 = 16 + 64;
 

@@ -27,6 +27,12 @@ impl Signed {
             magnitude: of.abs_diff(less),
         }
     }
+
+    /// Whether it is zero.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.magnitude.is_zero()
+    }
 }
 
 impl PgValue for Signed {
@@ -70,6 +76,7 @@ mod tests {
                 let mut bytes = Vec::new();
                 number.write(&mut bytes).unwrap();
                 assert_eq!(Signed::read(Some(&bytes)).unwrap(), number);
+                assert_eq!(number.is_zero(), of == less);
             }
         }
         let below = Signed::difference(U256::from(1), U256::from(3));

@@ -1,6 +1,5 @@
 -- The piece of history that is being added to the counters; if none is, the highest bucket that is all
--- indexed, or the part of it that is not included yet, which becomes that piece, with
--- $1 lanes.
+-- indexed, or the part of it that is not included yet, which becomes that piece.
 WITH gap AS (
     SELECT lower(r) AS low, upper(r) - 1 AS high
     FROM coverage c, tally_state t, unnest(c.blocks - t.blocks) AS r
@@ -12,11 +11,9 @@ WITH gap AS (
     WHERE gap.low <= greatest(bucket.low, start_block)
        OR EXISTS (SELECT FROM tally_state WHERE blocks @> gap.low - 1)
 ), claimed AS (
-    UPDATE tally_state SET pending = int8range(piece.low, piece.high, '[]')
+    UPDATE tally_state SET pending = int8range(piece.low, piece.high, '[]'), pending_stage = 0, pending_row = 0
     FROM piece WHERE pending IS NULL
     RETURNING lower(pending) AS low, upper(pending) - 1 AS high
-), begun AS (
-    INSERT INTO tally_progress SELECT lane, 0, 0 FROM claimed, generate_series(0, $1 - 1) AS lane
 )
 SELECT low, high FROM claimed
 UNION ALL

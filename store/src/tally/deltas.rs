@@ -17,10 +17,6 @@ use chain::{TransferKind, Wei};
 use rows::{AddressDelta, BalanceDelta, InstanceDelta, NftDelta, TokenDelta};
 use std::hash::Hash;
 
-/// How many merge history at the same time. Whatever a row of the deltas changes belongs to one address: its
-/// own, or its token's; whose last byte decides, so that no two of them ever change the same row.
-pub const LANES: usize = 2;
-
 /// A sum is beyond 256 bits, which only columns hold: a hostile token. The tables are asked instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
@@ -180,109 +176,85 @@ impl Deltas {
         Ok(())
     }
 
-    /// The rows of each lane, in the order of their keys; balances that come out as they were are left
-    /// out.
+    /// The rows, in the order of their keys; balances that come out as they were are left out.
     #[must_use]
-    pub fn sorted(mut self) -> [SortedDeltas; LANES] {
-        self.balances.retain(|_, flow| flow.gained != flow.lost);
-        self.nfts.retain(|_, flow| flow.gained != flow.lost);
-        let [even, odd] = by_key(self.addresses, |(address, _)| *address, address_delta);
-        let mut lanes = [even, odd].map(|addresses| SortedDeltas {
-            addresses,
-            ..SortedDeltas::default()
-        });
-        let balances = by_key(self.balances, |(_, token)| *token, balance_delta);
-        let tokens = by_key(self.tokens, |token| *token, token_delta);
-        let nfts = by_key(self.nfts, |(token, ..)| *token, nft_delta);
-        let instances = by_key(self.instances, |(token, _)| *token, instance_delta);
-        let of_tokens = balances.into_iter().zip(tokens).zip(nfts).zip(instances);
-        for (lane, (((balances, tokens), nfts), instances)) in lanes.iter_mut().zip(of_tokens) {
-            lane.balances = balances;
-            lane.tokens = tokens;
-            lane.nfts = nfts;
-            lane.instances = instances;
+    pub fn sorted(self) -> SortedDeltas {
+        let addresses = by_key(self.addresses);
+        let balances = by_key(self.balances);
+        let tokens = by_key(self.tokens);
+        let nfts = by_key(self.nfts);
+        let instances = by_key(self.instances);
+        SortedDeltas {
+            addresses: addresses
+                .map(|((address, bucket), counts)| {
+                    let [
+                        tx_count,
+                        sent_count,
+                        received_count,
+                        created_count,
+                        moved,
+                        emitted,
+                    ] = counts;
+                    AddressDelta {
+                        address,
+                        bucket,
+                        tx_count,
+                        sent_count,
+                        received_count,
+                        created_count,
+                        transfer_count: moved,
+                        emitted_count: emitted,
+                    }
+                })
+                .collect(),
+            balances: balances
+                .map(|((holder, token), flow)| BalanceDelta {
+                    holder,
+                    token,
+                    delta: flow.delta(),
+                })
+                .filter(|row| !row.delta.is_zero())
+                .collect(),
+            tokens: tokens
+                .map(|(token, (counts, supply))| {
+                    let [erc20_count, erc721_count, erc1155_count, wrap_count] = counts;
+                    TokenDelta {
+                        token,
+                        erc20_count,
+                        erc721_count,
+                        erc1155_count,
+                        wrap_count,
+                        minted: Wei(supply.gained),
+                        burnt: Wei(supply.lost),
+                    }
+                })
+                .collect(),
+            nfts: nfts
+                .map(|((token, id, holder), flow)| NftDelta {
+                    token,
+                    token_id: Wei(id),
+                    holder,
+                    delta: flow.delta(),
+                })
+                .filter(|row| !row.delta.is_zero())
+                .collect(),
+            instances: instances
+                .map(|((token, id), (counts, supply))| InstanceDelta {
+                    token,
+                    token_id: Wei(id),
+                    transfer_count: counts[0],
+                    minted: Wei(supply.gained),
+                    burnt: Wei(supply.lost),
+                })
+                .collect(),
         }
-        lanes
     }
 }
 
-fn address_delta(((address, bucket), counts): ((Address, u64), Counts)) -> AddressDelta {
-    let [
-        tx_count,
-        sent_count,
-        received_count,
-        created_count,
-        moved,
-        emitted,
-    ] = counts;
-    AddressDelta {
-        address,
-        bucket,
-        tx_count,
-        sent_count,
-        received_count,
-        created_count,
-        transfer_count: moved,
-        emitted_count: emitted,
-    }
-}
-
-fn balance_delta(((holder, token), flow): ((Address, Address), Flow)) -> BalanceDelta {
-    BalanceDelta {
-        holder,
-        token,
-        delta: flow.delta(),
-    }
-}
-
-fn token_delta((token, (counts, supply)): (Address, Moves)) -> TokenDelta {
-    let [erc20_count, erc721_count, erc1155_count, wrap_count] = counts;
-    TokenDelta {
-        token,
-        erc20_count,
-        erc721_count,
-        erc1155_count,
-        wrap_count,
-        minted: Wei(supply.gained),
-        burnt: Wei(supply.lost),
-    }
-}
-
-fn nft_delta(((token, id, holder), flow): ((Address, U256, Address), Flow)) -> NftDelta {
-    NftDelta {
-        token,
-        token_id: Wei(id),
-        holder,
-        delta: flow.delta(),
-    }
-}
-
-fn instance_delta(((token, id), (counts, supply)): ((Address, U256), Moves)) -> InstanceDelta {
-    InstanceDelta {
-        token,
-        token_id: Wei(id),
-        transfer_count: counts[0],
-        minted: Wei(supply.gained),
-        burnt: Wei(supply.lost),
-    }
-}
-
-/// The rows that entries become, in the order of their keys, each in the lane of the address that is its
-/// home.
-fn by_key<K: Ord + Copy, V, R>(
-    map: HashMap<K, V>,
-    home: impl Fn(&K) -> Address,
-    row: impl Fn((K, V)) -> R,
-) -> [Vec<R>; LANES] {
-    let mut lanes = [const { Vec::new() }; LANES];
-    for entry in map {
-        let [.., last] = home(&entry.0).0.0;
-        lanes[usize::from(last) % LANES].push(entry);
-    }
-    lanes.map(|mut entries: Vec<(K, V)>| {
-        entries.sort_unstable_by_key(|(key, _)| *key);
-        entries.into_iter().map(&row).collect()
-    })
+fn by_key<K: Ord + Copy, V>(map: HashMap<K, V>) -> impl Iterator<Item = (K, V)> {
+    let mut entries: Vec<(K, V)> = map.into_iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries.into_iter()
 }
 
 fn add_counts(to: &mut Counts, more: Counts) {
@@ -337,8 +309,8 @@ mod tests {
     fn a_sum_of_more_than_256_bits_is_refused_and_the_largest_one_is_not() {
         let of = |amount| Deltas::of(&[], &transfer(amount), 10);
         let most = sum(of(U256::MAX - U256::from(1)), of(U256::from(1)));
-        let [_, odd] = most.clone().expect("it fits").sorted();
-        let deltas: Vec<Signed> = odd.balances.iter().map(|row| row.delta).collect();
+        let balances = most.clone().expect("it fits").sorted().balances;
+        let deltas: Vec<Signed> = balances.iter().map(|row| row.delta).collect();
         let most_of_all = Signed::difference(U256::MAX, U256::ZERO);
         let least = Signed::difference(U256::ZERO, U256::MAX);
         assert_eq!(deltas, [least, most_of_all]);

@@ -4,21 +4,16 @@
 //! ([`SortedDeltas`]); for anything else it is put together from the rows in temporary tables, a bucket of
 //! heights at a time, highest first, once all of a bucket is there. Neither locks anything. Then it is
 //! merged in the order of the keys, in transactions of a tenth of a second, so that a live commit that
-//! needs the same rows waits no longer than that; what is at hand in two lanes at the same time.
-//! `tally_progress` remembers how far each lane is: after a crash the same rows are put together again,
-//! from the tables, and it goes on from there.
+//! needs the same rows waits no longer than that. `tally_state` remembers how far the merge is: after a
+//! crash the same rows are put together again, from the tables, and it goes on from there.
 
-mod lane;
-
-use super::{
-    COUNTERS,
-    deltas::{LANES, SortedDeltas},
-    reset,
+use super::{COUNTERS, Counter, deltas::SortedDeltas, reset};
+use crate::{
+    pg::{TableRow, execute_with},
+    state::height,
 };
-use crate::state::height;
-use lane::Rows;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection};
-use std::time::Duration;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use std::time::{Duration, Instant};
 
 /// How long a slice may take: what a live commit may have to wait for.
 const SLICE: Duration = Duration::from_millis(100);
@@ -34,7 +29,7 @@ const MOST_ROWS: i64 = 100_000;
 const GATHERING: &str = "SET work_mem = '128MB'; SET parallel_setup_cost = 0;
                          SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0";
 
-/// A slice that a crash loses is merged again: `tally_progress` is as old as the rows are. The commit that
+/// A slice that a crash loses is merged again: `tally_state` is as old as the rows are. The commit that
 /// ends a piece is on disk before it is believed, and all before it with it.
 const MERGING: &str = "SET synchronous_commit = off";
 
@@ -52,8 +47,7 @@ pub struct Piece {
 /// A bucket can be added when all of it is indexed, down to its first height or the index's.
 pub async fn claim(connection: &mut PgConnection) -> Result<Option<Piece>, sqlx::Error> {
     let lost: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM tally_state WHERE pending IS NOT NULL)
-            AND NOT EXISTS (SELECT FROM tally_progress)",
+        "SELECT EXISTS (SELECT FROM tally_state WHERE pending IS NOT NULL AND pending_stage < 0)",
     )
     .fetch_one(&mut *connection)
     .await?;
@@ -61,7 +55,6 @@ pub async fn claim(connection: &mut PgConnection) -> Result<Option<Piece>, sqlx:
         reset(connection).await?;
     }
     let piece: Option<(i64, i64)> = sqlx::query_as(include_str!("claim_history.sql"))
-        .bind(i32::try_from(LANES).unwrap_or(i32::MAX))
         .fetch_optional(connection)
         .await?;
     Ok(piece.map(|(low, high)| Piece {
@@ -74,20 +67,15 @@ pub async fn claim(connection: &mut PgConnection) -> Result<Option<Piece>, sqlx:
 /// longer, history that is indexed and not counted.
 pub async fn claim_piece(connection: &mut PgConnection, piece: Piece) -> Result<bool, sqlx::Error> {
     let claimed = sqlx::query(
-        "WITH claimed AS (
-             UPDATE tally_state t SET pending = piece
-             FROM coverage c, int8range($1, $2, '[]') AS piece
-             WHERE t.pending IS NULL AND c.blocks @> piece AND NOT t.blocks && piece
-             RETURNING piece
-         )
-         INSERT INTO tally_progress SELECT lane, 0, 0 FROM claimed, generate_series(0, $3 - 1) AS lane",
+        "UPDATE tally_state t SET pending = piece, pending_stage = 0, pending_row = 0
+         FROM coverage c, int8range($1, $2, '[]') AS piece
+         WHERE t.pending IS NULL AND c.blocks @> piece AND NOT t.blocks && piece",
     )
     .bind(height(piece.low)?)
     .bind(height(piece.high)?)
-    .bind(i32::try_from(LANES).unwrap_or(i32::MAX))
     .execute(connection)
     .await?;
-    Ok(claimed.rows_affected() > 0)
+    Ok(claimed.rows_affected() == 1)
 }
 
 /// History that is indexed and not counted above a height: left behind by a crash, or by what could not be
@@ -129,15 +117,21 @@ pub async fn count_missing(connection: &mut PgConnection) -> Result<u64, sqlx::E
     Ok(missing.unsigned_abs())
 }
 
-/// What a piece adds, and who merges it.
+/// What a piece adds, and the connection that merges it.
 pub struct Staged {
     connection: PoolConnection<Postgres>,
-    /// Merges the other lane at the same time.
-    beside: Option<PoolConnection<Postgres>>,
     piece: Piece,
     rows: Rows,
-    /// Rows of each lane's next slice.
-    slices: [i64; LANES],
+    /// Rows of the next slice.
+    slice: i64,
+}
+
+/// Where the rows are that are merged.
+enum Rows {
+    /// In temporary tables of the connection; so many in each.
+    Gathered(Vec<i64>),
+    /// Here.
+    AtHand(SortedDeltas),
 }
 
 impl Staged {
@@ -147,7 +141,7 @@ impl Staged {
         let bucket: i64 = sqlx::query_scalar("SELECT bucket_blocks FROM chain")
             .fetch_one(&mut *connection)
             .await?;
-        let mut sizes = [const { Vec::new() }; LANES];
+        let mut sizes = Vec::with_capacity(COUNTERS.len());
         for counter in &COUNTERS {
             let delta = counter
                 .delta
@@ -155,31 +149,26 @@ impl Staged {
                 .replace("$2", &height(piece.high)?.to_string())
                 .replace("$3", &bucket.to_string())
                 .replace("$4", "1");
-            let (stage, key, home) = (counter.stage, counter.key, counter.home);
+            let (stage, key) = (counter.stage, counter.key);
             let statements = format!(
                 "CREATE TEMP TABLE {stage} AS
-                 SELECT lane, row_number() OVER (PARTITION BY lane ORDER BY {key}) AS n, d.*
-                 FROM ({delta}) AS d, LATERAL (SELECT get_byte({home}, 19) % {LANES} AS lane) AS l
-                 ORDER BY lane, {key};
-                 CREATE INDEX ON {stage} (lane, n)"
+                 SELECT row_number() OVER (ORDER BY {key}) AS n, d.* FROM ({delta}) AS d ORDER BY {key};
+                 CREATE INDEX ON {stage} (n)"
             );
             sqlx::raw_sql(AssertSqlSafe(statements))
                 .execute(&mut *connection)
                 .await?;
-            for (lane, sizes) in sizes.iter_mut().enumerate() {
-                let count = format!("SELECT coalesce(max(n), 0) FROM {stage} WHERE lane = {lane}");
-                let size = sqlx::query_scalar(AssertSqlSafe(count))
-                    .fetch_one(&mut *connection)
-                    .await?;
-                sizes.push(size);
-            }
+            let count = format!("SELECT coalesce(max(n), 0) FROM {stage}");
+            let size = sqlx::query_scalar(AssertSqlSafe(count))
+                .fetch_one(&mut *connection)
+                .await?;
+            sizes.push(size);
         }
         Ok(Self {
             connection,
-            beside: None,
             piece,
             rows: Rows::Gathered(sizes),
-            slices: [FIRST_ROWS; LANES],
+            slice: FIRST_ROWS,
         })
     }
 
@@ -187,44 +176,56 @@ impl Staged {
     pub async fn at_hand(
         pool: &PgPool,
         piece: Piece,
-        deltas: [SortedDeltas; LANES],
+        deltas: SortedDeltas,
     ) -> Result<Self, sqlx::Error> {
         Ok(Self {
             connection: connect(pool, "").await?,
-            beside: Some(connect(pool, "").await?),
             piece,
             rows: Rows::AtHand(deltas),
-            slices: [FIRST_ROWS; LANES],
+            slice: FIRST_ROWS,
         })
     }
 
-    /// Merges a slice of each lane; false when all of the piece is merged, or when somebody else forgot
-    /// it. Lanes begin together, so that whoever waits for its turn gets it in between.
+    /// Merges a slice; false when all of the piece is merged, or when somebody else forgot it.
     pub async fn merge_slice(&mut self) -> Result<bool, sqlx::Error> {
-        let (rows, piece, connection) = (&self.rows, self.piece, &mut self.connection);
-        let [even, odd] = self.slices;
-        let merged = if let Some(beside) = &mut self.beside {
-            let (even, odd) = tokio::join!(
-                rows.merge_lane(connection, piece, (0, even)),
-                rows.merge_lane(beside, piece, (1, odd)),
-            );
-            [even?, odd?]
-        } else {
-            [
-                rows.merge_lane(connection, piece, (0, even)).await?,
-                rows.merge_lane(connection, piece, (1, odd)).await?,
-            ]
+        let started = Instant::now();
+        let mut transaction = self.connection.begin().await?;
+        let at: Option<(i16, i64)> = sqlx::query_as(
+            "SELECT pending_stage, pending_row FROM tally_state
+             WHERE pending = int8range($1, $2, '[]') FOR UPDATE",
+        )
+        .bind(height(self.piece.low)?)
+        .bind(height(self.piece.high)?)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let at = at.and_then(|(stage, from)| Some((usize::try_from(stage).ok()?, from)));
+        let Some((stage, from)) = at.filter(|(stage, _)| *stage < COUNTERS.len()) else {
+            // Left to itself the driver would hold the lock until it uses the connection again.
+            transaction.rollback().await?;
+            return Ok(false);
         };
-        for (slice, merged) in self.slices.iter_mut().zip(&merged) {
-            match merged {
-                Some(merged) if merged.took > SLICE => *slice = (*slice / 2).max(1),
-                Some(merged) if merged.whole && merged.took < SLICE / 2 => {
-                    *slice = (*slice * 2).min(MOST_ROWS);
-                }
-                _ => {}
-            }
+        let size = self.rows.size(stage);
+        let until = size.min(from + self.slice);
+        if from < until {
+            self.rows
+                .merge(&mut transaction, stage, from, until)
+                .await?;
         }
-        Ok(merged.iter().any(Option::is_some))
+        sqlx::query(
+            "UPDATE tally_state SET pending_stage = pending_stage + $1::integer, pending_row = $2",
+        )
+        .bind(i32::from(until == size))
+        .bind(if until == size { 0 } else { until })
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        let took = started.elapsed();
+        if took > SLICE {
+            self.slice = (self.slice / 2).max(1);
+        } else if took < SLICE / 2 && until < size {
+            self.slice = (self.slice * 2).min(MOST_ROWS);
+        }
+        Ok(true)
     }
 }
 
@@ -241,30 +242,83 @@ async fn connect(
     Ok(connection)
 }
 
+impl Rows {
+    fn size(&self, stage: usize) -> i64 {
+        match self {
+            Self::Gathered(sizes) => sizes.get(stage).copied().unwrap_or_default(),
+            Self::AtHand(rows) => {
+                let sizes = [
+                    rows.addresses.len(),
+                    rows.balances.len(),
+                    rows.tokens.len(),
+                    rows.nfts.len(),
+                    rows.instances.len(),
+                ];
+                let size = sizes.get(stage).copied().unwrap_or_default();
+                i64::try_from(size).unwrap_or(i64::MAX)
+            }
+        }
+    }
+
+    /// Merges the rows from one up to another into the table of a stage.
+    async fn merge(
+        &self,
+        connection: &mut PgConnection,
+        stage: usize,
+        from: i64,
+        until: i64,
+    ) -> Result<(), sqlx::Error> {
+        let counter = &COUNTERS[stage];
+        let range = (from, until);
+        match (self, stage) {
+            (Self::Gathered(_), _) => {
+                let name = counter.stage;
+                let slice = format!("SELECT * FROM {name} WHERE n > {from} AND n <= {until}");
+                // The statement names the slice, and is not used again.
+                sqlx::query(AssertSqlSafe(counter.merge(&slice)))
+                    .persistent(false)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            (Self::AtHand(rows), 0) => send(connection, counter, &rows.addresses, range).await?,
+            (Self::AtHand(rows), 1) => send(connection, counter, &rows.balances, range).await?,
+            (Self::AtHand(rows), 2) => send(connection, counter, &rows.tokens, range).await?,
+            (Self::AtHand(rows), 3) => send(connection, counter, &rows.nfts, range).await?,
+            (Self::AtHand(rows), _) => send(connection, counter, &rows.instances, range).await?,
+        }
+        if let Some(statement) = counter.drop_all_zeros() {
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Merges some of the rows that are at hand.
+async fn send<R: TableRow>(
+    connection: &mut PgConnection,
+    counter: &Counter,
+    rows: &[R],
+    (from, until): (i64, i64),
+) -> Result<(), sqlx::Error> {
+    let at = |row: i64| usize::try_from(row).unwrap_or_default();
+    let rows = rows.get(at(from)..at(until)).unwrap_or_default();
+    execute_with(connection, |delta| counter.merge(delta), rows).await
+}
+
 /// Records a piece as included, once all of it is merged; part of a transaction that holds the state.
 /// False when it was forgotten meanwhile.
 pub async fn finish(connection: &mut PgConnection, piece: Piece) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
-        "UPDATE tally_state SET blocks = blocks + int8multirange(pending), pending = NULL
-         WHERE pending = int8range($1, $2, '[]')
-           AND EXISTS (SELECT FROM tally_progress)
-           AND NOT EXISTS (SELECT FROM tally_progress WHERE stage < $3)",
+        "UPDATE tally_state
+         SET blocks = blocks + int8multirange(pending), pending = NULL, pending_stage = 0, pending_row = 0
+         WHERE pending = int8range($1, $2, '[]') AND pending_stage = $3",
     )
     .bind(height(piece.low)?)
     .bind(height(piece.high)?)
-    .bind(stages())
-    .execute(&mut *connection)
+    .bind(i16::try_from(COUNTERS.len()).unwrap_or(i16::MAX))
+    .execute(connection)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
-    }
-    sqlx::query("DELETE FROM tally_progress")
-        .execute(connection)
-        .await?;
-    Ok(true)
-}
-
-/// How many tables are merged, one after the other.
-fn stages() -> i16 {
-    i16::try_from(COUNTERS.len()).unwrap_or(i16::MAX)
+    Ok(done.rows_affected() == 1)
 }

@@ -88,7 +88,7 @@ table! {
     }
 }
 
-/// What some blocks add to the rows of one lane, in the order of their keys.
+/// What some blocks add, as rows in the order of their keys.
 #[derive(Clone, Debug, Default)]
 pub struct SortedDeltas {
     pub(in crate::tally) addresses: Vec<AddressDelta>,
