@@ -162,7 +162,7 @@ async fn fill(database: &Database, chunk_blocks: u64) -> Result<(), Failure> {
             break;
         };
         let mut staged = history::Staged::gather(pool, piece).await?;
-        while staged.merge_slice().await? {}
+        while staged.merge_slice(state::UNLED).await? {}
         history::finish(&mut connection, piece).await?;
     }
     let complete: bool =

@@ -167,7 +167,7 @@ impl Tallier {
         started: Instant,
     ) -> Result<(), IndexError> {
         let gathered = started.elapsed();
-        while staged.merge_slice().await? {}
+        while staged.merge_slice(self.leader_token).await? {}
         if self.finish(piece).await? {
             tracing::debug!(
                 block.from = piece.low,

@@ -126,6 +126,9 @@ pub fn height(number: u64) -> Result<i64, sqlx::Error> {
     i64::try_from(number).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
+/// [`ChainState::leader_token`] before any indexer leads.
+pub const UNLED: i64 = 0;
+
 /// The row of `chain_state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainState {

@@ -29,7 +29,8 @@ struct Counter {
     key: &'static str,
     /// Merges `{delta}`.
     merge: &'static str,
-    /// The table and the condition for rows that are not kept.
+    /// The table and the condition for rows that are not kept. Holders of history are merged before its
+    /// transfers are: a row is not nothing while it has either.
     zero: (&'static str, &'static str),
     /// Which blocks change it.
     concerns: Concerns,
@@ -70,7 +71,7 @@ const COUNTERS: [Counter; 5] = [
         merge: include_str!("tally/merge_tokens.sql"),
         zero: (
             "token_totals",
-            "t.erc20_count + t.erc721_count + t.erc1155_count + t.wrap_count = 0",
+            "t.erc20_count + t.erc721_count + t.erc1155_count + t.wrap_count = 0 AND t.holder_count = 0",
         ),
         concerns: Concerns::Transfers,
     },
@@ -87,7 +88,10 @@ const COUNTERS: [Counter; 5] = [
         delta: include_str!("tally/delta_instances.sql"),
         key: "token, token_id",
         merge: include_str!("tally/merge_instances.sql"),
-        zero: ("token_instances", "t.transfer_count = 0"),
+        zero: (
+            "token_instances",
+            "t.transfer_count = 0 AND t.holder_count = 0",
+        ),
         concerns: Concerns::Nfts,
     },
 ];

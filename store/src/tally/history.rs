@@ -186,8 +186,9 @@ impl Staged {
         })
     }
 
-    /// Merges a slice; false when all of the piece is merged, or when somebody else forgot it.
-    pub async fn merge_slice(&mut self) -> Result<bool, sqlx::Error> {
+    /// Merges a slice; false when all of the piece is merged, when somebody else forgot it, or when an
+    /// indexer with another token leads: it may have begun the same heights anew, with other rows.
+    pub async fn merge_slice(&mut self, leader_token: i64) -> Result<bool, sqlx::Error> {
         let started = Instant::now();
         let mut transaction = self.connection.begin().await?;
         let at: Option<(i16, i64)> = sqlx::query_as(
@@ -211,13 +212,19 @@ impl Staged {
                 .merge(&mut transaction, stage, from, until)
                 .await?;
         }
-        sqlx::query(
-            "UPDATE tally_state SET pending_stage = pending_stage + $1::integer, pending_row = $2",
+        let leads = sqlx::query(
+            "UPDATE tally_state SET pending_stage = pending_stage + $1::integer, pending_row = $2
+             WHERE (SELECT leader_token FROM chain_state) = $3",
         )
         .bind(i32::from(until == size))
         .bind(if until == size { 0 } else { until })
+        .bind(leader_token)
         .execute(&mut *transaction)
         .await?;
+        if leads.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
         transaction.commit().await?;
         let took = started.elapsed();
         if took > SLICE {
