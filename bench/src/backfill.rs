@@ -2,8 +2,8 @@
 //!
 //! The ceiling is what Postgres takes when rows are all there is to do: the same blocks, already fetched,
 //! proven, encoded and sorted, into the same tables with the same indexes, by as many connections, in
-//! batches of the same size, and each counter and balance once, as it is in the end. The backfill is the program itself from its start to its end, with the
-//! simulated node on the same cores.
+//! batches of the same size, and each counter and balance once, as it is in the end. The backfill is the
+//! program itself from its start to its end, with the simulated node on the same cores.
 
 use crate::{
     figure::{Bar, Figure, number},

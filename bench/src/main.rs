@@ -7,6 +7,7 @@ mod backfill;
 mod derived;
 mod figure;
 mod head;
+mod ledger;
 mod load;
 mod long;
 mod lookup;
@@ -19,7 +20,7 @@ use stand::{Failure, Stand};
 use std::{io::Write as _, path::PathBuf};
 
 /// What can be measured by itself.
-const FIGURES: [&str; 11] = [
+const FIGURES: [&str; 12] = [
     "backfill",
     "backfill_50ms",
     "verify_cost",
@@ -29,6 +30,7 @@ const FIGURES: [&str; 11] = [
     "reorg_64",
     "tx_lookup",
     "wallet_page",
+    "ledger_post",
     "memory",
     "insert_decay",
 ];
@@ -93,6 +95,11 @@ async fn main() -> Result<(), Failure> {
     }
     if wanted("wallet_page") {
         for figure in wallet::measure(&stand).await? {
+            show(figure)?;
+        }
+    }
+    if wanted("ledger_post") {
+        for figure in ledger::measure(&stand).await? {
             show(figure)?;
         }
     }

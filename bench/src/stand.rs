@@ -97,6 +97,12 @@ impl Stand {
         Ok(admin.close().await?)
     }
 
+    /// A program that came with the server.
+    pub fn beside_postgres(&self, name: &str) -> Result<PathBuf, Failure> {
+        let server = std::fs::read_link(format!("/proc/{}/exe", self.postgres.pid()))?;
+        Ok(server.with_file_name(name))
+    }
+
     /// The private Redis.
     pub fn redis_url(&self) -> String {
         self.redis.url()

@@ -155,6 +155,7 @@ impl Audit {
             state::check_counters(connection, certificate, damage).await?;
             orphans::check(connection, certificate, damage, &chain_state, dropped).await?;
             state::check_outbox(connection, certificate, damage, &chain_state).await?;
+            state::check_ledger(connection, certificate, damage).await?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod commits;
 mod dev_chain;
 mod histories;
 mod labels;
+mod ledger;
 mod node_pool;
 mod precedence;
 mod recorded;

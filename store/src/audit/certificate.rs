@@ -48,6 +48,8 @@ pub enum Kind {
     Outbox,
     /// Counters or balances are not what the rows come to.
     Counters,
+    /// The ledger's journal breaks one of its rules.
+    Ledger,
 }
 
 impl std::fmt::Display for Kind {
@@ -64,6 +66,7 @@ impl std::fmt::Display for Kind {
             Self::Reorg => "reorg",
             Self::Outbox => "outbox",
             Self::Counters => "counters",
+            Self::Ledger => "ledger",
         })
     }
 }

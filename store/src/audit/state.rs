@@ -193,6 +193,29 @@ pub(super) async fn check_counters(
     Ok(())
 }
 
+/// The journal keeps its rules. Its triggers allow nothing else: whoever came around them has to say what
+/// is right.
+pub(super) async fn check_ledger(
+    connection: &mut PgConnection,
+    certificate: &mut Certificate,
+    damage: &mut Damage,
+) -> Result<(), sqlx::Error> {
+    let faults: Vec<(String, Option<String>, i64, String)> = sqlx::query_as(
+        "SELECT fault, account, transaction_id, detail FROM ledger.find_faults()
+         ORDER BY transaction_id, fault, account",
+    )
+    .fetch_all(connection)
+    .await?;
+    certificate.proven.push("the ledger's journal");
+    for (fault, account, transaction, detail) in faults {
+        damage.beyond_repair += 1;
+        let account = account.map_or_else(String::new, |account| format!(", account {account}"));
+        let detail = format!("{fault} of transaction {transaction}{account}: {detail}");
+        certificate.add(None, Kind::Ledger, detail);
+    }
+    Ok(())
+}
+
 /// Events that wait can be read, and the last of them leaves the head where the state has it.
 pub(super) async fn check_outbox(
     connection: &mut PgConnection,

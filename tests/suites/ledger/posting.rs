@@ -1,0 +1,470 @@
+//! Calls of the ledger's functions, one by one.
+
+use super::{Books, Posting, body, deposit, told};
+use serde_json::json;
+
+/// The largest amount there is, 2^256 - 1.
+const LARGEST: &str =
+    "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+
+fn posted(transaction_id: i64, replayed: bool) -> Posting {
+    Posting {
+        transaction_id,
+        status: "posted".to_owned(),
+        replayed,
+    }
+}
+
+fn balance(account: &str, amount: &str) -> (String, String) {
+    (account.to_owned(), amount.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_call_is_one_transaction_and_another_under_its_key_is_refused() {
+    let books = Books::open().await;
+    let first = books
+        .post(&deposit("d1", "alice", "70"))
+        .await
+        .expect("posted");
+    assert!(!first.replayed);
+    for _ in 0..3 {
+        let again = books.post(&deposit("d1", "alice", "70")).await;
+        assert_eq!(again, Ok(posted(first.transaction_id, true)));
+    }
+    let other = books
+        .post(&deposit("d1", "alice", "71"))
+        .await
+        .expect_err("another call");
+    assert_eq!(
+        other,
+        format!(
+            "TL002 key d1 of tenant default was used for another call, which wrote transaction {}",
+            first.transaction_id
+        )
+    );
+    assert_eq!(
+        books.balances().await,
+        [balance("alice:ETH", "70"), balance("wallet:ETH", "70")]
+    );
+    books.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_balance_in_every_asset_leaves_nothing() {
+    let books = Books::open().await;
+    let uneven = body(
+        "u",
+        &[("wallet:ETH", "debit", "5"), ("alice:ETH", "credit", "4")],
+    );
+    let error = books.post(&uneven).await.expect_err("uneven");
+    assert_eq!(
+        error,
+        "TL003 debits and credits of transaction u differ: ETH by 1"
+    );
+    // Equal numbers of different things.
+    let mixed = body(
+        "m",
+        &[("wallet:ETH", "debit", "5"), ("alice:USDC", "credit", "5")],
+    );
+    let error = books.post(&mixed).await.expect_err("mixed");
+    assert!(
+        error.starts_with("TL003 debits and credits of transaction m differ:"),
+        "{error}"
+    );
+    let unknown = body(
+        "n",
+        &[("wallet:ETH", "debit", "5"), ("carol:ETH", "credit", "5")],
+    );
+    let error = books.post(&unknown).await.expect_err("unknown");
+    assert_eq!(error, "TL005 tenant default has no account carol:ETH");
+    // All or none of a batch.
+    let batch = json!([deposit("b1", "alice", "5"), uneven]);
+    assert!(books.post_batch(&batch).await.is_err());
+    assert_eq!(
+        books
+            .ask("SELECT count(*)::text FROM ledger.transactions")
+            .await,
+        Ok("0".to_owned())
+    );
+    assert!(books.balances().await.is_empty());
+    // A key of a call that failed is free.
+    let even = body(
+        "u",
+        &[("wallet:ETH", "debit", "5"), ("alice:ETH", "credit", "5")],
+    );
+    books.post(&even).await.expect("posted");
+    books.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_answers_in_its_order_and_knows_what_it_says_twice() {
+    let books = Books::open().await;
+    let before = books
+        .post(&deposit("old", "bob", "1"))
+        .await
+        .expect("posted");
+    let batch = json!([
+        deposit("z", "alice", "10"),
+        deposit("old", "bob", "1"),
+        deposit("a", "bob", "20"),
+        deposit("z", "alice", "10"),
+    ]);
+    let answers = books.post_batch(&batch).await.expect("posted");
+    let replayed: Vec<bool> = answers.iter().map(|answer| answer.replayed).collect();
+    assert_eq!(replayed, [false, true, false, true]);
+    assert_eq!(answers[1].transaction_id, before.transaction_id);
+    assert_eq!(answers[3].transaction_id, answers[0].transaction_id);
+    let expected = [
+        balance("alice:ETH", "10"),
+        balance("bob:ETH", "21"),
+        balance("wallet:ETH", "31"),
+    ];
+    assert_eq!(books.balances().await, expected);
+    let again = books.post_batch(&batch).await.expect("posted");
+    assert!(again.iter().all(|answer| answer.replayed));
+    assert_eq!(books.balances().await, expected);
+    assert_eq!(books.post_batch(&json!([])).await, Ok(Vec::new()));
+    books.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_entry_takes_an_account_below_its_floor_or_into_a_closed_one() {
+    let books = Books::open().await;
+    books
+        .post(&deposit("d", "alice", "10"))
+        .await
+        .expect("posted");
+    let transfer =
+        "SELECT status FROM ledger.create_transfer_transaction('t1', 'alice:ETH', 'bob:ETH', 11)";
+    assert_eq!(
+        books.ask(transfer).await,
+        Err("TL004 account alice:ETH has 10, and 11 may not take it below 0".to_owned())
+    );
+    let transfer =
+        "SELECT status FROM ledger.create_transfer_transaction('t2', 'alice:ETH', 'bob:ETH', 10)";
+    assert_eq!(books.ask(transfer).await, Ok("posted".to_owned()));
+    assert_eq!(
+        books.balances().await,
+        [balance("bob:ETH", "10"), balance("wallet:ETH", "10")]
+    );
+    let crossed =
+        "SELECT status FROM ledger.create_transfer_transaction('t3', 'wallet:ETH', 'bob:ETH', 1)";
+    let error = books.ask(crossed).await.expect_err("different sides");
+    assert!(
+        error.starts_with("TL003 accounts wallet:ETH and bob:ETH have different normal sides"),
+        "{error}"
+    );
+    books
+        .ask("UPDATE ledger.accounts SET closed_at = now() WHERE code = 'bob:ETH' RETURNING code")
+        .await
+        .expect("closed");
+    let error = books.post(&deposit("late", "bob", "1")).await;
+    assert_eq!(error, Err("TL004 account bob:ETH is closed".to_owned()));
+    books.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_reversed_once() {
+    let books = Books::open().await;
+    let deposited = books
+        .post(&deposit("d", "alice", "10"))
+        .await
+        .expect("posted")
+        .transaction_id;
+    let mirror = books.reverse(deposited, "r").await.expect("reversed");
+    assert!(!mirror.replayed);
+    assert_eq!(
+        books.reverse(deposited, "r").await,
+        Ok(posted(mirror.transaction_id, true))
+    );
+    assert_eq!(
+        books.reverse(deposited, "r2").await,
+        Err(format!(
+            "TL008 transaction {deposited} is reversed by {} already",
+            mirror.transaction_id
+        ))
+    );
+    assert_eq!(
+        books.reverse(mirror.transaction_id, "rr").await,
+        Err(format!(
+            "TL006 transaction {} is a reversal: it cannot be reversed",
+            mirror.transaction_id
+        ))
+    );
+    assert_eq!(
+        books.reverse(999, "x").await,
+        Err("TL005 there is no transaction 999".to_owned())
+    );
+    assert!(books.balances().await.is_empty());
+    let statuses = "SELECT string_agg(status, ',' ORDER BY sequence) FROM ledger.statement WHERE account = 'alice:ETH'";
+    assert_eq!(books.ask(statuses).await, Ok("void,posted".to_owned()));
+    // What was spent cannot be taken back.
+    let deposited = books
+        .post(&deposit("d2", "alice", "10"))
+        .await
+        .expect("posted")
+        .transaction_id;
+    let spend =
+        "SELECT status FROM ledger.create_transfer_transaction('s', 'alice:ETH', 'bob:ETH', 4)";
+    books.ask(spend).await.expect("posted");
+    let error = books.reverse(deposited, "r3").await.expect_err("spent");
+    assert_eq!(
+        error,
+        "TL004 account alice:ETH has 6, and 10 may not take it below 0"
+    );
+    // A key names one call, whichever function it is for.
+    let error = books
+        .reverse(deposited, "d2")
+        .await
+        .expect_err("a deposit's key");
+    assert!(error.starts_with("TL002 key d2"), "{error}");
+    books.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_transaction_moves_nothing_until_it_is_posted_and_is_given_up_or_posted_once() {
+    let books = Books::open().await;
+    let pending = |key: &str| {
+        let mut body = deposit(key, "alice", "10");
+        body["pending"] = json!(true);
+        body
+    };
+    let first = books.post(&pending("p1")).await.expect("recorded");
+    assert_eq!((first.status.as_str(), first.replayed), ("pending", false));
+    let again = books.post(&pending("p1")).await.expect("recorded");
+    assert_eq!((again.status.as_str(), again.replayed), ("pending", true));
+    assert!(books.balances().await.is_empty());
+    let call = async |statement: &'static str, id: i64| {
+        let call = sqlx::query_as::<_, Posting>(statement).bind(id);
+        call.fetch_one(books.pool())
+            .await
+            .map_err(|error| told(&error))
+    };
+    let (post, void) = (
+        "SELECT * FROM ledger.post_pending($1)",
+        "SELECT * FROM ledger.void_pending($1, 'not needed')",
+    );
+    let id = first.transaction_id;
+    assert!(
+        books
+            .reverse(id, "early")
+            .await
+            .expect_err("pending")
+            .starts_with("TL006")
+    );
+    assert_eq!(call(post, id).await, Ok(posted(id, false)));
+    assert_eq!(call(post, id).await, Ok(posted(id, true)));
+    assert_eq!(
+        books.balances().await,
+        [balance("alice:ETH", "10"), balance("wallet:ETH", "10")]
+    );
+    let error = call(void, id).await.expect_err("posted");
+    assert_eq!(
+        error,
+        format!("TL006 transaction {id} is posted: it is reversed, not given up")
+    );
+    let second = books
+        .post(&pending("p2"))
+        .await
+        .expect("recorded")
+        .transaction_id;
+    assert!(!call(void, second).await.expect("void").replayed);
+    assert!(call(void, second).await.expect("void").replayed);
+    let error = call(post, second).await.expect_err("void");
+    assert_eq!(
+        error,
+        format!("TL006 transaction {second} is void: it cannot become posted")
+    );
+    // What could never be posted is told at once.
+    let mut wrong = pending("p3");
+    wrong["lines"][0]["amount"] = json!("9");
+    assert_eq!(
+        books.post(&wrong).await,
+        Err("TL003 debits and credits differ: ETH by -1".to_owned())
+    );
+    books.reverse(id, "undo").await.expect("reversed");
+    assert!(books.balances().await.is_empty());
+    books.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_call_is_told_what_is_accepted() {
+    let books = Books::open().await;
+    let line = json!({"account": "alice:ETH", "side": "debit", "amount": "1"});
+    let with = |field: &str, value: serde_json::Value| {
+        let mut line = line.clone();
+        line[field] = value;
+        json!({"key": "k", "lines": [line, line]})
+    };
+    let wrong = [
+        (json!("text"), "an object is expected"),
+        (json!({"lines": []}), "\"key\" and \"lines\" are needed"),
+        (
+            json!({"key": 1, "lines": []}),
+            "key is number, accepted are",
+        ),
+        (
+            json!({"key": "k", "lines": [], "colour": "red"}),
+            "colour is string, accepted are",
+        ),
+        (
+            json!({"key": "k", "lines": [line]}),
+            "it has 1 lines, and 2 to 10,000 are accepted",
+        ),
+        (with("amount", json!(1)), "line 1 is"),
+        (with("amount", json!("0")), "line 1 is"),
+        (with("amount", json!("-1")), "line 1 is"),
+        (with("amount", json!("1.5")), "line 1 is"),
+        (with("amount", json!("1e3")), "line 1 is"),
+        (with("amount", json!("01")), "line 1 is"),
+        (
+            with("amount", json!(format!("{}6", &LARGEST[..77]))),
+            "line 1 is",
+        ),
+        (with("side", json!("left")), "line 1 is"),
+        (with("memo", json!("x")), "line 1 is"),
+        (with("account", json!(7)), "line 1 is"),
+    ];
+    for (body, sentence) in wrong {
+        let error = books.post(&body).await.expect_err("malformed");
+        let expected = format!("TL007 transaction 1 of the call: {sentence}");
+        assert!(error.starts_with(&expected), "{body}: {error}");
+    }
+    let error = books
+        .post_batch(&json!([deposit("k", "alice", "1"), 5]))
+        .await;
+    assert_eq!(
+        error,
+        Err("TL007 transaction 2 of the call: an object is expected".to_owned())
+    );
+    let error = books.post_batch(&json!({})).await;
+    assert_eq!(
+        error,
+        Err("TL007 an array of transactions is expected".to_owned())
+    );
+    assert!(books.balances().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_of_every_size_come_back_as_they_went_in() {
+    let books = Books::open().await;
+    let sizes = ["1", "1000000000000000000000000000000000000", LARGEST];
+    for amount in sizes {
+        books
+            .post(&deposit(amount, "bob", amount))
+            .await
+            .expect("posted");
+        let statement = "SELECT amount::text FROM ledger.statement WHERE account = 'bob:ETH' ORDER BY sequence DESC LIMIT 1";
+        assert_eq!(books.ask(statement).await, Ok(amount.to_owned()));
+        let statement = "SELECT to_json(s)->>'amount' FROM ledger.statement s WHERE account = 'bob:ETH' ORDER BY sequence DESC LIMIT 1";
+        assert_eq!(books.ask(statement).await, Ok(amount.to_owned()));
+    }
+    // A balance is no uint256: sums of amounts go on.
+    let sum = "115792089237316195423570985008687907853270984665640564039457584007913129639936";
+    assert_eq!(
+        books.balances().await,
+        [balance("bob:ETH", sum), balance("wallet:ETH", sum)]
+    );
+    books.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn human_units_are_exact_or_an_error() {
+    let books = Books::open().await;
+    books
+        .post(&deposit("e", "alice", "1000000000000000001"))
+        .await
+        .expect("posted");
+    let usdc = body(
+        "u",
+        &[
+            ("wallet:USDC", "debit", "1500001"),
+            ("bob:USDC", "credit", "1500001"),
+        ],
+    );
+    books.post(&usdc).await.expect("posted");
+    let wide = "SELECT balance::text FROM ledger.balances_28_18 WHERE account = 'alice:ETH'";
+    assert_eq!(books.ask(wide).await, Ok("1.000000000000000001".to_owned()));
+    let narrow = "SELECT balance::text FROM ledger.balances_20_8 WHERE account = 'bob:USDC'";
+    assert_eq!(books.ask(narrow).await, Ok("1.50000100".to_owned()));
+    let rounded = "SELECT balance::text FROM ledger.balances_20_8 WHERE account = 'alice:ETH'";
+    assert_eq!(
+        books.ask(rounded).await,
+        Err("TL009 1.000000000000000001 is no numeric(20, 8)".to_owned())
+    );
+    books
+        .post(&deposit("h", "bob", "10000000000000000000000000000"))
+        .await
+        .expect("posted");
+    let large = "SELECT balance::text FROM ledger.balances_28_18 WHERE account = 'bob:ETH'";
+    assert_eq!(
+        books.ask(large).await,
+        Err("TL009 10000000000 is no numeric(28, 18)".to_owned())
+    );
+    let exact = "SELECT balance::text FROM ledger.balances WHERE account = 'bob:ETH'";
+    assert_eq!(
+        books.ask(exact).await,
+        Ok("10000000000000000000000000000".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_opened_again_is_the_same_or_an_error() {
+    let books = Books::open().await;
+    let same = [
+        "SELECT ledger.open_account('alice:ETH', 'ETH', 'liability', 'alice', 0)::text",
+        "SELECT ledger.create_asset('ETH', 'native', 18)::text",
+        "SELECT ledger.create_party('alice')::text",
+        "SELECT ledger.add_wallet('\\x1111111111111111111111111111111111111111', 'alice')::text",
+        "SELECT ledger.add_wallet('\\x1111111111111111111111111111111111111111', 'alice')::text",
+    ];
+    for statement in same {
+        books.ask(statement).await.expect(statement);
+    }
+    let other = [
+        (
+            "SELECT ledger.open_account('alice:ETH', 'USDC', 'liability', 'alice', 0)::text",
+            "TL002",
+        ),
+        (
+            "SELECT ledger.open_account('alice:ETH', 'ETH', 'liability', 'bob', 0)::text",
+            "TL002",
+        ),
+        (
+            "SELECT ledger.open_account('x', 'DAI', 'liability')::text",
+            "TL005",
+        ),
+        (
+            "SELECT ledger.open_account('x', 'ETH', 'liability', 'nobody')::text",
+            "TL005",
+        ),
+        (
+            "SELECT ledger.create_asset('ETH', 'native', 9)::text",
+            "TL002",
+        ),
+        (
+            "SELECT ledger.create_asset('ETC', 'native', 18)::text",
+            "TL002",
+        ),
+        (
+            "SELECT ledger.create_party('alice', 'house')::text",
+            "TL002",
+        ),
+        (
+            "SELECT ledger.add_wallet('\\x1111111111111111111111111111111111111111', 'bob')::text",
+            "TL002",
+        ),
+        (
+            "UPDATE ledger.assets SET decimals = 8 WHERE code = 'ETH' RETURNING code",
+            "TL001",
+        ),
+        (
+            "UPDATE ledger.accounts SET asset_id = 2 WHERE code = 'alice:ETH' RETURNING code",
+            "TL001",
+        ),
+    ];
+    for (statement, code) in other {
+        let error = books.ask(statement).await.expect_err(statement);
+        assert!(error.starts_with(code), "{statement}: {error}");
+    }
+}
