@@ -20,7 +20,8 @@ CREATE TABLE ledger.assets (
     code            text     NOT NULL UNIQUE CHECK (char_length(code) BETWEEN 1 AND 80),
     kind            text     NOT NULL CHECK (kind IN ('native', 'erc20', 'erc721', 'erc1155', 'offchain')),
     token           bytea    CHECK (octet_length(token) = 20),
-    token_id        numeric  CHECK (token_id >= 0 AND scale(token_id) = 0),
+    token_id        numeric  CHECK (token_id IS NULL OR (scale(token_id) = 0) IS TRUE AND token_id BETWEEN 0
+        AND 115792089237316195423570985008687907853269984665640564039457584007913129639935),
     decimals        smallint NOT NULL CHECK (decimals BETWEEN 0 AND 77),
     trusted         boolean  NOT NULL DEFAULT false,
     fee_on_transfer boolean  NOT NULL DEFAULT false,
@@ -39,7 +40,8 @@ CREATE TABLE ledger.parties (
     tenant   text   NOT NULL DEFAULT 'default' CHECK (char_length(tenant) BETWEEN 1 AND 80),
     code     text   NOT NULL CHECK (char_length(code) BETWEEN 1 AND 80),
     kind     text   NOT NULL CHECK (kind IN ('customer', 'house', 'counterparty')),
-    UNIQUE (tenant, code)
+    UNIQUE (tenant, code),
+    UNIQUE (tenant, party_id)
 );
 COMMENT ON TABLE ledger.parties IS 'Whom money belongs to or comes from, by the code that the operator''s own systems use.';
 
@@ -55,12 +57,13 @@ CREATE TABLE ledger.accounts (
     tenant      text        NOT NULL DEFAULT 'default' CHECK (char_length(tenant) BETWEEN 1 AND 80),
     code        text        NOT NULL CHECK (char_length(code) BETWEEN 1 AND 160),
     asset_id    integer     NOT NULL REFERENCES ledger.assets,
-    party_id    bigint      REFERENCES ledger.parties,
+    party_id    bigint,
     kind        text        NOT NULL CHECK (kind IN ('asset', 'liability', 'equity', 'income', 'expense')),
     normal_side ledger.side NOT NULL,
-    floor       numeric     CHECK (scale(floor) = 0),
+    floor       numeric     CHECK (floor IS NULL OR (scale(floor) = 0) IS TRUE),
     closed_at   timestamptz,
-    UNIQUE (tenant, code)
+    UNIQUE (tenant, code),
+    FOREIGN KEY (tenant, party_id) REFERENCES ledger.parties (tenant, party_id)
 );
 CREATE INDEX accounts_party ON ledger.accounts (party_id);
 CREATE INDEX accounts_asset ON ledger.accounts (asset_id);
@@ -96,14 +99,18 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Names are looked up in the catalog alone, here and in all that runs for somebody else: whoever may create
+-- operators in a schema of his own could otherwise say what "equal" means.
+CREATE FUNCTION ledger.refuse_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION '% of ledger.%: its rows are never changed or removed', TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'TL001', HINT = 'A wrong transaction is corrected by ledger.reverse_transaction.';
 END
 $$;
 
-CREATE FUNCTION ledger.keep_meaning() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledger.keep_meaning() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     -- The columns that may change are the trigger's arguments.
     fixed jsonb := to_jsonb(OLD) - TG_ARGV;
@@ -129,7 +136,8 @@ CREATE TRIGGER refuse_delete BEFORE DELETE ON ledger.accounts
 
 -- Makes a table one whose every change is recorded, or one that only grows. ALWAYS: a session that plays
 -- a replica fires them, too.
-CREATE PROCEDURE ledger.watch(watched regclass, only_grows boolean) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE ledger.watch(watched regclass, only_grows boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     name name;
 BEGIN

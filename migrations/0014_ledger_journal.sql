@@ -15,7 +15,7 @@ CREATE TABLE ledger.transactions (
     body_hash       bytea         NOT NULL,
     kind            varchar(40)   NOT NULL,
     line_count      smallint      NOT NULL,
-    pending_lines   jsonb,
+    was_pending     boolean       NOT NULL,
     reverses        bigint        REFERENCES ledger.transactions,
     description     varchar(1000),
     metadata        jsonb,
@@ -28,9 +28,14 @@ CREATE UNIQUE INDEX transactions_reverses ON ledger.transactions (reverses) WHER
 COMMENT ON TABLE ledger.transactions IS 'The journal. A transaction is posted when it is written, or pending until an event says otherwise.';
 COMMENT ON COLUMN ledger.transactions.idempotency_key IS 'The caller''s own name for it: the same call, however often, is one transaction.';
 COMMENT ON COLUMN ledger.transactions.body_hash IS 'SHA-256 of the call: another call under the same key is an error.';
-COMMENT ON COLUMN ledger.transactions.pending_lines IS 'The lines of a transaction that was not posted when it was written.';
 COMMENT ON COLUMN ledger.transactions.reverses IS 'The transaction whose mirror it is.';
 COMMENT ON COLUMN ledger.transactions.effective_at IS 'When it happened, as the caller says.';
+
+CREATE TABLE ledger.pending_lines (
+    transaction_id bigint PRIMARY KEY REFERENCES ledger.transactions,
+    lines          jsonb  NOT NULL
+);
+COMMENT ON TABLE ledger.pending_lines IS 'The lines of transactions that were not posted when they were written.';
 
 CREATE TABLE ledger.transaction_events (
     transaction_id bigint      NOT NULL REFERENCES ledger.transactions,
@@ -59,6 +64,14 @@ COMMENT ON TABLE ledger.entries IS 'Lines of posted transactions. Their trigger 
 COMMENT ON COLUMN ledger.entries.sequence IS 'Number within the account, from 1 without gaps.';
 COMMENT ON COLUMN ledger.entries.balance_after IS 'Balance of the account on its normal side, in base units.';
 
+CREATE FUNCTION ledger.refuse_isolation() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the journal is written in READ COMMITTED, not in %',
+        upper(current_setting('transaction_isolation')) USING ERRCODE = 'TL003',
+        HINT = 'What was committed while waiting for a lock has to be seen.';
+END
+$$;
+
 -- Gives an entry its asset, its number and its balances. Accounts are locked here, in the order in which
 -- entries are written, which is that of account_id: two writers never wait for each other.
 CREATE FUNCTION ledger.append_entry() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -73,14 +86,12 @@ DECLARE
     balance numeric;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'entries are written in READ COMMITTED, not in %',
-            upper(current_setting('transaction_isolation')) USING ERRCODE = 'TL003',
-            HINT = 'What was committed while waiting for an account has to be seen.';
+        PERFORM ledger.refuse_isolation();
     END IF;
     SELECT code, asset_id, normal_side, floor, closed_at INTO name, NEW.asset_id, grows, lowest, closed
     FROM ledger.accounts WHERE account_id = NEW.account_id FOR NO KEY UPDATE;
     -- A statement of its own: it sees what was committed while the last one waited for its lock.
-    SELECT t.line_count, t.pending_lines IS NULL OR EXISTS (
+    SELECT t.line_count, NOT t.was_pending OR EXISTS (
                SELECT FROM ledger.transaction_events v
                WHERE v.transaction_id = t.transaction_id AND v.state = 'posted'),
            e.sequence, e.balance_after
@@ -117,9 +128,12 @@ DECLARE
     current  text;
     reversed boolean;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM ledger.refuse_isolation();
+    END IF;
     SELECT * INTO header FROM ledger.transactions
     WHERE transaction_id = NEW.transaction_id FOR NO KEY UPDATE;
-    current := ledger.status_of(header.transaction_id, header.pending_lines IS NOT NULL);
+    current := ledger.status_of(header.transaction_id, header.was_pending);
     reversed := EXISTS (SELECT FROM ledger.transactions WHERE reverses = NEW.transaction_id);
     IF NOT (current = 'pending' OR current = 'posted' AND NEW.state = 'void' AND reversed) THEN
         RAISE EXCEPTION 'transaction % is %: it cannot become %', NEW.transaction_id, current, NEW.state
@@ -183,19 +197,20 @@ CREATE FUNCTION ledger.is_mirror(of_one bigint, of_other bigint) RETURNS boolean
 $$;
 COMMENT ON FUNCTION ledger.is_mirror IS 'Whether every line of the one is in the other, with the other side.';
 CREATE CONSTRAINT TRIGGER require_balance AFTER INSERT ON ledger.transactions
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.pending_lines IS NULL)
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NOT NEW.was_pending)
     EXECUTE FUNCTION ledger.require_balance();
 CREATE CONSTRAINT TRIGGER require_balance AFTER INSERT ON ledger.transaction_events
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.state = 'posted')
     EXECUTE FUNCTION ledger.require_balance();
 
 CALL ledger.watch('ledger.transactions', true);
+CALL ledger.watch('ledger.pending_lines', true);
 CALL ledger.watch('ledger.transaction_events', true);
 CALL ledger.watch('ledger.entries', true);
 
 -- The exact value or an error: a cast to numeric(28, 18) alone would round.
 CREATE FUNCTION ledger.exact_units(base numeric, decimals integer, digits integer, places integer)
-RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
+RETURNS numeric LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     -- A scale that holds all decimals, so that nothing is lost on the way.
     units numeric := trim_scale(base * ('1e-' || decimals)::numeric);
@@ -232,7 +247,7 @@ COMMENT ON VIEW ledger.balances_20_8 IS 'Balances in human units with 8 decimals
 
 CREATE VIEW ledger.statement WITH (security_invoker = true) AS
 SELECT e.account_id, a.tenant, a.code AS account, e.sequence, t.effective_at, t.recorded_at, t.transaction_id,
-       t.idempotency_key, t.kind, ledger.status_of(t.transaction_id, t.pending_lines IS NOT NULL) AS status,
+       t.idempotency_key, t.kind, ledger.status_of(t.transaction_id, t.was_pending) AS status,
        t.reverses, e.line, s.code AS asset, e.side, e.amount, e.balance_before, e.balance_after, t.description
 FROM ledger.entries e
 JOIN ledger.transactions t USING (transaction_id)

@@ -8,6 +8,20 @@
 
 CREATE TYPE ledger.posting AS (transaction_id bigint, status text, replayed boolean);
 
+-- Refuses a login that is limited to other tenants, or to parties: what it calls is run as the owner.
+CREATE FUNCTION ledger.require_tenant(of_tenant text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF (char_length(of_tenant) BETWEEN 1 AND 80) IS NOT TRUE THEN
+        RAISE EXCEPTION 'a tenant has 1 to 80 characters' USING ERRCODE = 'TL007';
+    ELSIF EXISTS (SELECT FROM ledger.reader_limits WHERE login = session_user) AND NOT EXISTS (
+        SELECT FROM ledger.reader_limits
+        WHERE login = session_user AND tenant = of_tenant AND party_id IS NULL) THEN
+        RAISE EXCEPTION 'login % is not allowed to write for tenant %', session_user, of_tenant
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END
+$$;
+
 -- Whether a call has the shape of one; amounts of 78 digits, which may be too large, are left to refuse_body.
 CREATE FUNCTION ledger.is_body(body jsonb) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -15,15 +29,18 @@ BEGIN
         RETURN false;
     END IF;
     RETURN body - ARRAY['key', 'lines', 'kind', 'description', 'effective_at', 'pending', 'metadata'] = '{}'
-        AND jsonb_path_match(body, '$.key like_regex "^.{1,200}$" && $.lines.type() == "array"
-            && $.lines.size() >= 2 && $.lines.size() <= 10000
+        AND jsonb_path_match(body, '$.key.type() == "string" && $.key like_regex "^.{1,200}$" && $.lines.type() == "array"
+            && $.lines.size() >= 2 && $.lines.size() <= 10000 && !exists($.lines[*].type() ? (@ != "object"))
             && !exists($.lines[*] ? (!(@.account.type() == "string"
                                        && @.side.type() == "string" && (@.side == "debit" || @.side == "credit")
                                        && @.amount.type() == "string" && @.amount like_regex "^[1-9][0-9]{0,76}$")
                                      || exists(@.keyvalue() ? (@.key != "account" && @.key != "side" && @.key != "amount"))))
-            && !exists($.kind ? (@.type() != "string")) && !exists($.description ? (@.type() != "string"))
-            && !exists($.effective_at ? (@.type() != "string")) && !exists($.pending ? (@.type() != "boolean"))
-            && !exists($.metadata ? (@.type() != "object"))', '{}', true) IS TRUE;
+            && (!exists($.kind) || $.kind.type() == "string" && $.kind like_regex "^.{1,40}$")
+            && (!exists($.description) || $.description.type() == "string")
+            && (!exists($.effective_at) || $.effective_at.type() == "string" && $.effective_at like_regex
+                "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$")
+            && (!exists($.pending) || $.pending.type() == "boolean")
+            && (!exists($.metadata) || $.metadata.type() == "object")', '{}', true) IS TRUE;
 END
 $$;
 
@@ -45,16 +62,21 @@ BEGIN
         WHERE jsonb_typeof(value) IS DISTINCT FROM known ->> key LIMIT 1;
         IF wrong IS NULL AND char_length(body ->> 'key') NOT BETWEEN 1 AND 200 THEN
             wrong := 'a key has 1 to 200 characters';
+        ELSIF wrong IS NULL AND char_length(body ->> 'kind') NOT BETWEEN 1 AND 40 THEN
+            wrong := 'a kind has 1 to 40 characters';
+        ELSIF wrong IS NULL AND body ->> 'effective_at' !~
+            '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)$' THEN
+            wrong := format('effective_at is %s, and a time such as 2026-01-31T12:00:00Z is accepted', body ->> 'effective_at');
         END IF;
     END IF;
     IF wrong IS NULL THEN
         SELECT format('line %s is %s: accepted are {"account": code, "side": "debit" or "credit", "amount": a '
                       'whole number of base units from 1 to 2^256 - 1 as text}', n, line)
         INTO wrong FROM jsonb_array_elements(body -> 'lines') WITH ORDINALITY AS l(line, n)
-        WHERE NOT (jsonb_typeof(line) = 'object' AND line ?& ARRAY['account', 'side', 'amount']
+        WHERE (jsonb_typeof(line) = 'object' AND line ?& ARRAY['account', 'side', 'amount']
                    AND line - ARRAY['account', 'side', 'amount'] = '{}'
                    AND jsonb_typeof(line -> 'account') = 'string' AND jsonb_typeof(line -> 'amount') = 'string'
-                   AND line ->> 'side' IN ('debit', 'credit') AND line ->> 'amount' ~ '^[1-9][0-9]{0,77}$')
+                   AND line ->> 'side' IN ('debit', 'credit') AND line ->> 'amount' ~ '^[1-9][0-9]{0,77}$') IS NOT TRUE
            OR (line ->> 'amount')::numeric >
               115792089237316195423570985008687907853269984665640564039457584007913129639935
         LIMIT 1;
@@ -131,10 +153,10 @@ BEGIN
         PERFORM ledger.refuse_body(body, place);
     END IF;
     pending := coalesce((body -> 'pending')::boolean, false);
-    INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, pending_lines,
+    INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, was_pending,
                                      description, metadata, effective_at)
     VALUES (of_tenant, body ->> 'key', hash, coalesce(body ->> 'kind', 'transfer'),
-            jsonb_array_length(body -> 'lines'), CASE WHEN pending THEN body -> 'lines' END,
+            jsonb_array_length(body -> 'lines'), pending,
             body ->> 'description', body -> 'metadata', coalesce((body ->> 'effective_at')::timestamptz, now()))
     ON CONFLICT (tenant, idempotency_key) DO NOTHING
     RETURNING transaction_id INTO done.transaction_id;
@@ -146,6 +168,7 @@ BEGIN
         done.status := ledger.status_of(known.transaction_id, pending);
     ELSIF pending THEN
         PERFORM ledger.check_lines(of_tenant, body -> 'lines');
+        INSERT INTO ledger.pending_lines VALUES (done.transaction_id, body -> 'lines');
     END IF;
     RETURN done;
 END
@@ -154,7 +177,7 @@ $$;
 CREATE FUNCTION ledger.write_transaction(of_tenant text, body jsonb) RETURNS ledger.posting
 LANGUAGE plpgsql AS $$
 DECLARE
-    done ledger.posting := ledger.write_header(of_tenant, body, 1);
+    done ledger.posting := ledger.write_header(of_tenant, body, 1::bigint);
 BEGIN
     IF done.status = 'posted' AND NOT done.replayed THEN
         IF ledger.write_lines(of_tenant, ARRAY[done.transaction_id], jsonb_build_array(body -> 'lines'))
@@ -169,6 +192,7 @@ $$;
 CREATE FUNCTION ledger.post_transaction(body jsonb, tenant text DEFAULT 'default') RETURNS ledger.posting
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM ledger.require_tenant(tenant);
     RETURN ledger.write_transaction(tenant, body);
 END
 $$;
@@ -184,12 +208,13 @@ DECLARE
     expected bigint := 0;
     done     ledger.posting;
 BEGIN
+    PERFORM ledger.require_tenant(tenant);
     IF jsonb_typeof(bodies) IS DISTINCT FROM 'array' THEN
         RAISE EXCEPTION 'an array of transactions is expected' USING ERRCODE = 'TL007';
     END IF;
     FOR place IN 0..jsonb_array_length(bodies) - 1 LOOP
         body := bodies -> place;
-        done := ledger.write_header(tenant, body, place + 1);
+        done := ledger.write_header(tenant, body, (place + 1)::bigint);
         IF done.status = 'posted' AND NOT done.replayed THEN
             ids := ids || done.transaction_id;
             lines := lines || (body -> 'lines');
@@ -231,6 +256,7 @@ DECLARE
     grows ledger.side;
     other ledger.side;
 BEGIN
+    PERFORM ledger.require_tenant(tenant);
     SELECT min(normal_side), max(normal_side) INTO grows, other FROM ledger.accounts a
     WHERE a.tenant = create_transfer_transaction.tenant AND code IN (from_account, to_account);
     IF grows <> other THEN
@@ -255,30 +281,36 @@ DECLARE
     hash     bytea := sha256(convert_to(jsonb_build_object('reverses', transaction_id, 'reason', reason)::text, 'UTF8'));
     status   text;
 BEGIN
+    IF (char_length(key) BETWEEN 1 AND 200) IS NOT TRUE THEN
+        RAISE EXCEPTION 'a key has 1 to 200 characters' USING ERRCODE = 'TL007';
+    END IF;
     SELECT * INTO mirror FROM ledger.transactions t WHERE t.reverses = original.transaction_id;
     IF mirror.idempotency_key = key THEN
-        mirror := ledger.find_called(original.tenant, key, hash);
+        mirror := ledger.find_called(original.tenant::text, key, hash);
         RETURN (mirror.transaction_id, 'posted', true)::ledger.posting;
     ELSIF mirror.transaction_id IS NOT NULL THEN
         RAISE EXCEPTION 'transaction % is reversed by % already', original.transaction_id,
             mirror.transaction_id USING ERRCODE = 'TL008';
     END IF;
-    status := ledger.status_of(original.transaction_id, original.pending_lines IS NOT NULL);
+    status := ledger.status_of(original.transaction_id, original.was_pending);
     IF status <> 'posted' OR original.reverses IS NOT NULL THEN
         RAISE EXCEPTION 'transaction % is %: it cannot be reversed', original.transaction_id,
             CASE WHEN original.reverses IS NULL THEN status ELSE 'a reversal' END USING ERRCODE = 'TL006';
     END IF;
-    INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, reverses, description)
-    VALUES (original.tenant, key, hash, 'reversal', original.line_count, original.transaction_id, reason)
+    INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, was_pending, reverses,
+                                     description)
+    VALUES (original.tenant, key, hash, 'reversal', original.line_count, false, original.transaction_id, reason)
     ON CONFLICT (tenant, idempotency_key) DO NOTHING RETURNING * INTO mirror;
     IF NOT FOUND THEN
         -- It names something else, since nothing reverses this one.
-        PERFORM ledger.find_called(original.tenant, key, hash);
+        PERFORM ledger.find_called(original.tenant::text, key, hash);
     END IF;
     INSERT INTO ledger.entries (account_id, transaction_id, line, side, amount)
     SELECT e.account_id, mirror.transaction_id, e.line,
            (CASE e.side WHEN 'debit' THEN 'credit' ELSE 'debit' END)::ledger.side, e.amount
-    FROM ledger.entries e WHERE e.transaction_id = original.transaction_id ORDER BY e.account_id, e.line;
+    FROM ledger.entries e WHERE e.transaction_id = original.transaction_id
+    -- Back the way that the balances came.
+    ORDER BY e.account_id, e.line DESC;
     INSERT INTO ledger.transaction_events (transaction_id, state, reason)
     VALUES (original.transaction_id, 'void', reason);
     RETURN (mirror.transaction_id, 'posted', false)::ledger.posting;
@@ -292,11 +324,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     pending ledger.transactions := ledger.lock_transaction(transaction_id);
 BEGIN
-    IF ledger.status_of(pending.transaction_id, pending.pending_lines IS NOT NULL) = 'posted' THEN
+    IF ledger.status_of(pending.transaction_id, pending.was_pending) = 'posted' THEN
         RETURN (pending.transaction_id, 'posted', true)::ledger.posting;
     END IF;
     INSERT INTO ledger.transaction_events (transaction_id, state) VALUES (pending.transaction_id, 'posted');
-    PERFORM ledger.write_lines(pending.tenant, ARRAY[pending.transaction_id], jsonb_build_array(pending.pending_lines));
+    PERFORM ledger.write_lines(pending.tenant::text, ARRAY[pending.transaction_id], (
+        SELECT jsonb_build_array(lines) FROM ledger.pending_lines p WHERE p.transaction_id = pending.transaction_id));
     RETURN (pending.transaction_id, 'posted', false)::ledger.posting;
 END
 $$;
@@ -307,9 +340,9 @@ CREATE FUNCTION ledger.void_pending(transaction_id bigint, reason text) RETURNS 
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     pending ledger.transactions := ledger.lock_transaction(transaction_id);
-    status  text := ledger.status_of(pending.transaction_id, pending.pending_lines IS NOT NULL);
+    status  text := ledger.status_of(pending.transaction_id, pending.was_pending);
 BEGIN
-    IF pending.pending_lines IS NULL OR status = 'posted' THEN
+    IF NOT pending.was_pending OR status = 'posted' THEN
         RAISE EXCEPTION 'transaction % is posted: it is reversed, not given up', pending.transaction_id
             USING ERRCODE = 'TL006', HINT = 'ledger.reverse_transaction writes its mirror.';
     ELSIF status = 'pending' THEN
@@ -330,6 +363,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no transaction %', id USING ERRCODE = 'TL005';
     END IF;
+    PERFORM ledger.require_tenant(found_one.tenant::text);
     RETURN found_one;
 END
 $$;

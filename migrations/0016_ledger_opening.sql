@@ -29,11 +29,13 @@ COMMENT ON FUNCTION ledger.create_asset IS 'Names an asset; whether it is truste
 CREATE FUNCTION ledger.create_party(code text, kind text DEFAULT 'customer', tenant text DEFAULT 'default')
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
     found_one ledger.parties;
 BEGIN
+    PERFORM ledger.require_tenant($3);
     INSERT INTO ledger.parties (tenant, code, kind) VALUES ($3, $1, $2)
-    ON CONFLICT DO NOTHING RETURNING * INTO found_one;
+    ON CONFLICT (tenant, code) DO NOTHING RETURNING * INTO found_one;
     IF NOT FOUND THEN
         SELECT * INTO found_one FROM ledger.parties p WHERE p.tenant = $3 AND p.code = $1;
     END IF;
@@ -50,6 +52,7 @@ DECLARE
     owner  bigint := ledger.find_party(party, tenant);
     others bigint;
 BEGIN
+    PERFORM ledger.require_tenant($3);
     INSERT INTO ledger.wallets (address, party_id) VALUES ($1, owner) ON CONFLICT DO NOTHING;
     SELECT party_id INTO others FROM ledger.wallets w WHERE w.address = $1;
     IF others <> owner THEN
@@ -64,10 +67,12 @@ CREATE FUNCTION ledger.open_account(
     normal_side ledger.side DEFAULT NULL, tenant text DEFAULT 'default'
 ) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
     wanted    ledger.accounts;
     found_one ledger.accounts;
 BEGIN
+    PERFORM ledger.require_tenant($7);
     SELECT a.asset_id INTO wanted.asset_id FROM ledger.assets a WHERE a.code = $2;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no asset %', $2 USING ERRCODE = 'TL005', HINT = 'ledger.create_asset names one.';
@@ -76,7 +81,7 @@ BEGIN
     wanted.normal_side := coalesce(normal_side, CASE WHEN $3 IN ('asset', 'expense') THEN 'debit' ELSE 'credit' END::ledger.side);
     INSERT INTO ledger.accounts (tenant, code, asset_id, party_id, kind, normal_side, floor)
     VALUES ($7, $1, wanted.asset_id, wanted.party_id, $3, wanted.normal_side, $5)
-    ON CONFLICT DO NOTHING RETURNING * INTO found_one;
+    ON CONFLICT (tenant, code) DO NOTHING RETURNING * INTO found_one;
     IF NOT FOUND THEN
         SELECT * INTO found_one FROM ledger.accounts a WHERE a.tenant = $7 AND a.code = $1;
     END IF;

@@ -2,7 +2,7 @@
 -- came around them: a restored backup, a superuser's hand, a damaged disk.
 
 CREATE FUNCTION ledger.find_faults() RETURNS TABLE (fault text, tenant text, account text, transaction_id bigint, detail text)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH chained AS (
         SELECT e.*, a.tenant, a.code, a.normal_side, row_number() OVER own AS expected,
                coalesce(lag(e.balance_after) OVER own, 0) AS continued
@@ -37,11 +37,16 @@ LANGUAGE sql STABLE AS $$
     UNION ALL
     SELECT 'lines', j.tenant, NULL, j.transaction_id,
            format('%s, with %s entries for %s lines',
-                  ledger.status_of(j.transaction_id, pending_lines IS NOT NULL), lines, line_count)
+                  ledger.status_of(j.transaction_id, was_pending), lines, line_count)
     FROM journal j
-    WHERE lines <> CASE WHEN pending_lines IS NULL OR EXISTS (
+    WHERE lines <> CASE WHEN NOT was_pending OR EXISTS (
         SELECT FROM ledger.transaction_events v WHERE v.transaction_id = j.transaction_id AND state = 'posted'
     ) THEN line_count ELSE 0 END
+    UNION ALL
+    SELECT 'void', j.tenant, NULL, j.transaction_id, 'it is void, it has entries, and nothing reverses it'
+    FROM journal j
+    WHERE lines > 0 AND ledger.status_of(j.transaction_id, was_pending) = 'void'
+      AND NOT EXISTS (SELECT FROM ledger.transactions m WHERE m.reverses = j.transaction_id)
     UNION ALL
     SELECT 'reversal', j.tenant, NULL, j.transaction_id, format('it is not the mirror of %s, or that is not void', reverses)
     FROM journal j

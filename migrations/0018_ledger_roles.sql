@@ -1,7 +1,8 @@
 -- Who may do what with the ledger.
 --
 --   ledger_owner   owns it, and nobody logs in as it: what it could do, switching triggers off, nobody does
---   app_admin      changes assets, parties, wallets, accounts and limits of readers; may create in the schemas
+--   app_admin      changes assets, parties, wallets, accounts and limits of readers; creates what it likes in the
+--                  schema reports, and nothing in the others: what runs for somebody else would find it there
 --   app_readwrite  calls the ledger's functions, and nothing else
 --   app_readonly   reads; a login with rows in ledger.reader_limits reads only those tenants or parties
 --
@@ -34,6 +35,7 @@ ALTER TABLE ledger.wallets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger.accounts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger.entries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger.transactions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE ledger.pending_lines ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger.transaction_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger.reader_limits ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger.audit_log ENABLE ROW LEVEL SECURITY;
@@ -50,21 +52,28 @@ CREATE POLICY readers ON ledger.wallets
 CREATE POLICY readers ON ledger.entries
     USING ((SELECT ledger.may_read_everything()) OR EXISTS (
         SELECT FROM ledger.accounts a WHERE a.account_id = entries.account_id));
--- A transaction is read by those who read any of its lines: pending ones show theirs as they were given,
--- and are left to those who read the whole tenant.
+-- A transaction is read by those who read any of its entries; what was pending shows all lines as they were
+-- given, and is left to those who read the whole tenant.
 CREATE POLICY readers ON ledger.transactions
     USING ((SELECT ledger.may_read_everything()) OR ledger.may_read(tenant, NULL)
-           OR pending_lines IS NULL AND EXISTS (
+           OR EXISTS (
                SELECT FROM ledger.entries e WHERE e.transaction_id = transactions.transaction_id));
+CREATE POLICY readers ON ledger.pending_lines
+    USING ((SELECT ledger.may_read_everything()) OR EXISTS (
+        SELECT FROM ledger.transactions t
+        WHERE t.transaction_id = pending_lines.transaction_id AND ledger.may_read(t.tenant, NULL)));
 CREATE POLICY readers ON ledger.transaction_events
     USING ((SELECT ledger.may_read_everything()) OR EXISTS (
         SELECT FROM ledger.transactions t WHERE t.transaction_id = transaction_events.transaction_id));
 CREATE POLICY readers ON ledger.reader_limits USING ((SELECT ledger.may_read_everything()));
 CREATE POLICY readers ON ledger.audit_log USING ((SELECT ledger.may_read_everything()));
 
+CREATE SCHEMA reports;
+COMMENT ON SCHEMA reports IS 'Tables and views of the operator''s own.';
+
 -- Creates the roles, and gives each what it may: for everything in the schema, so that a later migration
 -- only has to call it again.
-CREATE PROCEDURE ledger.secure() LANGUAGE plpgsql AS $$
+CREATE PROCEDURE ledger.secure() LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     role    text;
     item    record;
@@ -79,12 +88,19 @@ BEGIN
             END;
         END IF;
     END LOOP;
-    IF NOT pg_has_role(current_user, 'ledger_owner', 'MEMBER') THEN
-        EXECUTE format('GRANT ledger_owner TO %I', current_user);
-    END IF;
+    -- Whoever runs the migrations, and the indexer, owns the index.
+    FOR item IN
+        SELECT current_user AS name UNION SELECT pg_get_userbyid(relowner) FROM pg_class
+        WHERE oid = 'public.chain'::regclass
+    LOOP
+        IF NOT pg_has_role(item.name, 'ledger_owner', 'MEMBER') THEN
+            EXECUTE format('GRANT ledger_owner TO %I', item.name);
+        END IF;
+    END LOOP;
     REVOKE ALL ON SCHEMA ledger FROM PUBLIC;
     GRANT USAGE ON SCHEMA ledger TO app_admin, app_readwrite, app_readonly;
-    GRANT CREATE ON SCHEMA ledger, public TO app_admin;
+    GRANT USAGE, CREATE ON SCHEMA reports TO app_admin;
+    GRANT USAGE ON SCHEMA reports TO app_readonly;
     GRANT USAGE, CREATE ON SCHEMA ledger TO ledger_owner;
     GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO app_admin, app_readonly;
     EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO app_admin', changed);
@@ -100,10 +116,14 @@ BEGIN
         SELECT oid::regprocedure AS name FROM pg_proc
         WHERE pronamespace = 'ledger'::regnamespace AND prosecdef AND prorettype <> 'trigger'::regtype
     LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO app_admin, app_readwrite', item.name);
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO app_admin, app_readwrite', item.name);
     END LOOP;
     GRANT EXECUTE ON FUNCTION ledger.may_read, ledger.may_read_everything, ledger.status_of, ledger.exact_units
         TO app_admin, app_readonly;
+    ALTER DOMAIN ledger.amount OWNER TO ledger_owner;
+    ALTER TYPE ledger.side OWNER TO ledger_owner;
+    ALTER TYPE ledger.posting OWNER TO ledger_owner;
+    ALTER SCHEMA ledger OWNER TO ledger_owner;
     FOR item IN
         SELECT c.oid::regclass AS name FROM pg_class c
         WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'v')

@@ -16,6 +16,7 @@ use store::{
     cache::Head,
     coverage,
     event::{BlockEvent, Event, ReorgEvent},
+    legs,
     state::{self, BlockRef, ChainState, height},
     tally,
     transaction::WriteConnection,
@@ -137,6 +138,9 @@ impl Committer {
         }
         batch.write(connection).await?;
         tally::add(connection, &batch).await?;
+        if let (Some(first), Some(last)) = (batch.blocks.first(), batch.blocks.last()) {
+            legs::record(connection, first.number..=last.number).await?;
+        }
         append(connection, &mut after, commit.blocks).await?;
         self.advance_finality(connection, &mut after, commit.finality)
             .await?;

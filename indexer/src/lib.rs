@@ -13,6 +13,7 @@ mod follower;
 mod heads;
 mod identity;
 mod leader;
+mod legs;
 mod metrics;
 mod node;
 mod nodes;

@@ -13,6 +13,7 @@ use alloy::primitives::B256;
 use chain::{Checks, ProvenBlock};
 use sqlx::{PgConnection, Row as _};
 use store::{
+    legs,
     state::{BlockRef, ChainState, height},
     tally,
 };
@@ -176,6 +177,7 @@ pub(crate) async fn drop_above(
     tally::remove_above(connection, ancestor.number).await?;
     let above = ancestor.number + 1..=old_head.number;
     tally::subtract_internal(connection, above).await?;
+    legs::orphan_above(connection, ancestor.number, reorg).await?;
     // Derived rows are found through the rows that they derive from, so those go last.
     for statement in ROLL_BACK {
         sqlx::query(statement)

@@ -131,7 +131,7 @@ impl Repair {
         self.correct_count(damage, &mut done).await?;
         self.correct_orphans(damage, &mut done).await?;
         self.empty_outbox(damage, &mut done).await?;
-        self.correct_counters(damage, &mut done).await?;
+        self.forget_derived(damage, &mut done).await?;
         refetched
     }
 }

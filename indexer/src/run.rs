@@ -9,6 +9,7 @@ use crate::{
     follower::Follower,
     identity,
     leader::Lead,
+    legs::LegReader,
     progress::{Progress, ProgressStyle},
     publish::Publisher,
     source::Source,
@@ -138,6 +139,10 @@ impl Indexer {
             redis_url: self.config.redis_url.clone(),
         };
         let _enriching = AbortOnDropHandle::new(tokio::spawn(enricher.run()));
+        let reader = LegReader {
+            pool: database.clone(),
+            leader_token: lead.token,
+        };
         let progress = Progress::new(self.progress);
         let uncounted = Arc::new(Uncounted::default());
         let backfill = Backfill::new(
@@ -164,7 +169,7 @@ impl Indexer {
         );
         tokio::select! {
             // The follower ends only where a last block was given; then the history is waited for.
-            done = self.follow(&mut follower, backfill, tallier) => done?,
+            done = self.follow(&mut follower, backfill, tallier, reader) => done?,
             // It never ends by itself: an indexer that commits and says nothing must not go on.
             ended = &mut publishing => {
                 let reason = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
@@ -181,12 +186,13 @@ impl Indexer {
 }
 
 impl Indexer {
-    /// Follows the head, fills in what is below it and counts it; ends only where a last block was given.
+    /// Follows the head, fills in what is below it, counts it and looks it through for the ledger; ends only where a last block was given.
     async fn follow(
         &self,
         follower: &mut Follower,
         backfill: Backfill,
         tallier: Tallier,
+        reader: LegReader,
     ) -> Result<(), IndexError> {
         let (filled, complete) = (CancellationToken::new(), CancellationToken::new());
         let live = async {
@@ -207,7 +213,8 @@ impl Indexer {
             Ok(())
         };
         let counted = async {
-            tallier.run(&filled, self.config.until.is_some()).await?;
+            let may_end = self.config.until.is_some();
+            tokio::try_join!(tallier.run(&filled, may_end), reader.run(&filled, may_end))?;
             complete.cancel();
             Ok(())
         };

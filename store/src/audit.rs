@@ -16,7 +16,7 @@ mod strays;
 mod workers;
 
 pub use certificate::{Certificate, Difference, Gap, Kind};
-pub use damage::{Damage, Heights, MOST_STRAYS, ReorgFacts, Stray};
+pub use damage::{Damage, Derived, Heights, MOST_STRAYS, ReorgFacts, Stray};
 pub use strays::delete_strays;
 
 use crate::{
@@ -156,6 +156,7 @@ impl Audit {
             orphans::check(connection, certificate, damage, &chain_state, dropped).await?;
             state::check_outbox(connection, certificate, damage, &chain_state).await?;
             state::check_ledger(connection, certificate, damage).await?;
+            state::check_legs(connection, certificate, damage).await?;
         }
         Ok(())
     }

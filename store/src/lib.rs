@@ -12,6 +12,7 @@ pub mod enrichment;
 pub mod event;
 pub mod internal;
 pub mod labels;
+pub mod legs;
 mod numeric;
 mod pg;
 pub mod read;

@@ -45,6 +45,12 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("nft_balances", "SELECT t::text FROM nft_balances t"),
     ("token_instances", "SELECT t::text FROM token_instances t"),
     (
+        "ledger.transfers",
+        "SELECT (kind, ordinal, item, tx_hash, content_hash, from_address, to_address, token, token_id,
+                 amount, block_number, block_hash, tx_index, log_index)::text
+         FROM ledger.transfers WHERE block_hash IS NOT NULL",
+    ),
+    (
         "chain_state",
         "SELECT (head_number, head_hash, head_timestamp, tx_count)::text FROM chain_state",
     ),

@@ -6,6 +6,7 @@ mod economy;
 mod history;
 mod holdings;
 mod ledger;
+mod legs;
 mod mainnet;
 mod pace;
 mod recount;

@@ -21,7 +21,7 @@ use store::{
     balances,
     enrichment::{self, Reading, ReadingStatus},
     internal::{self, UntracedBlock},
-    tally,
+    legs, tally,
 };
 
 /// How often new blocks are looked for without a word from the committer: history comes without one.
@@ -221,6 +221,7 @@ impl TraceReader {
             internal::write_internal(connection, &gathered.rows).await?;
             tally::add_internal(connection, range.clone()).await?;
             balances::forget_if_read(connection, range.clone()).await?;
+            legs::record(connection, range.clone()).await?;
         }
         enrichment::record_read(connection, Reading::Traces, range).await?;
         turn.commit().await?;

@@ -7,9 +7,10 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use std::collections::HashSet;
 use store::{
     RowBatch,
-    audit::{self, Damage, ReorgFacts, delete_strays},
+    audit::{self, Damage, Derived, ReorgFacts, delete_strays},
     cache::Head,
     event::Event,
+    legs,
     state::{self, BlockRef, ChainState, height},
     tally, transaction,
 };
@@ -60,6 +61,7 @@ impl Change {
     ) -> Result<(), RepairError> {
         delete_rows(&mut self.transaction, low, high, batch).await?;
         batch.write(&mut self.transaction).await?;
+        legs::forget(&mut self.transaction, low..=high).await?;
         Ok(())
     }
 }
@@ -275,20 +277,28 @@ impl Repair {
         Ok(())
     }
 
-    /// Counters that are not what the rows come to, all of which are right, are forgotten: a running
-    /// indexer counts everything again.
-    pub(super) async fn correct_counters(
+    /// What is derived and is not what the rows come to, all of which are right, is forgotten: a running
+    /// indexer derives everything again.
+    pub(super) async fn forget_derived(
         &self,
         damage: &Damage,
         done: &mut impl FnMut(Step),
     ) -> Result<(), RepairError> {
-        if !damage.counters {
-            return Ok(());
+        for derived in &damage.derived {
+            let mut change = Change::begin(&self.pool).await?;
+            let what = match derived {
+                Derived::Counters => {
+                    tally::reset(change.connection()).await?;
+                    "counters, which the indexer counts again"
+                }
+                Derived::Legs => {
+                    legs::forget(change.connection(), 0..=i64::MAX.unsigned_abs() - 1).await?;
+                    "legs, which the indexer derives again"
+                }
+            };
+            change.commit().await?;
+            done(Step::Corrected(what));
         }
-        let mut change = Change::begin(&self.pool).await?;
-        tally::reset(change.connection()).await?;
-        change.commit().await?;
-        done(Step::Corrected("counters, which the indexer counts again"));
         Ok(())
     }
 

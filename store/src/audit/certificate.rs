@@ -48,7 +48,7 @@ pub enum Kind {
     Outbox,
     /// Counters or balances are not what the rows come to.
     Counters,
-    /// The ledger's journal breaks one of its rules.
+    /// The ledger's journal breaks one of its rules, or its legs are not what the blocks come to.
     Ledger,
 }
 

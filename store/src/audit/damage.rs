@@ -2,7 +2,7 @@
 //! of differences is cut short.
 
 use crate::state::BlockRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A set of heights, kept as ranges: damage is often one long run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,10 +100,19 @@ pub struct Damage {
     pub reorgs: Vec<ReorgFacts>,
     /// Events that cannot be read, or a queue that does not end with the head.
     pub outbox: Vec<i64>,
-    /// Counters or balances are not what the rows come to.
-    pub counters: bool,
+    /// What is not what the rows come to, and is forgotten: a running indexer derives all of it again.
+    pub derived: BTreeSet<Derived>,
     /// Differences that nothing here and no node can undo.
     pub beyond_repair: usize,
+}
+
+/// What a running indexer derives from the rows behind the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Derived {
+    /// Counters and token balances.
+    Counters,
+    /// The ledger's transfer legs.
+    Legs,
 }
 
 /// Most rows of one table that are remembered as strays in one audit.
@@ -138,7 +147,7 @@ impl Damage {
             || !self.orphans.is_empty()
             || !self.reorgs.is_empty()
             || !self.outbox.is_empty()
-            || self.counters
+            || !self.derived.is_empty()
     }
 
     /// Whether some of it can only be had from a node.

@@ -2,7 +2,7 @@
 
 use super::{
     certificate::{Certificate, Kind},
-    damage::Damage,
+    damage::{Damage, Derived},
 };
 use crate::{
     event::Event,
@@ -183,7 +183,7 @@ pub(super) async fn check_counters(
     };
     certificate.proven.push("counters and token balances");
     for finding in findings {
-        damage.counters = true;
+        damage.derived.insert(Derived::Counters);
         let detail = format!(
             "{}: {} rows are not what the blocks come to, such as {}",
             finding.table, finding.rows, finding.example
@@ -212,6 +212,30 @@ pub(super) async fn check_ledger(
         let account = account.map_or_else(String::new, |account| format!(", account {account}"));
         let detail = format!("{fault} of transaction {transaction}{account}: {detail}");
         certificate.add(None, Kind::Ledger, detail);
+    }
+    Ok(())
+}
+
+/// Legs are what the blocks come to that were looked through. Where those are damaged that much is said
+/// already.
+pub(super) async fn check_legs(
+    connection: &mut PgConnection,
+    certificate: &mut Certificate,
+    damage: &mut Damage,
+) -> Result<(), sqlx::Error> {
+    if !(damage.refetch.is_empty() && damage.rewrite.is_empty() && damage.strays.is_empty()) {
+        return Ok(());
+    }
+    let faults: Vec<(String, i64, String)> = sqlx::query_as(
+        "SELECT fault, block_number, detail FROM ledger.find_leg_faults() ORDER BY 2, 1, 3",
+    )
+    .fetch_all(connection)
+    .await?;
+    certificate.proven.push("the ledger's transfer legs");
+    for (fault, number, detail) in faults {
+        damage.derived.insert(Derived::Legs);
+        let detail = format!("{fault}: {detail}");
+        certificate.add(Some(number.unsigned_abs()), Kind::Ledger, detail);
     }
     Ok(())
 }

@@ -59,18 +59,18 @@ async fn nobody_changes_or_removes_what_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_come_around_the_functions_have_to_be_right_as_well() {
     let books = written().await;
-    let header = "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count) \
-                  VALUES ('default', 'own', sha256(''), 'x', 2) RETURNING transaction_id";
+    let header = "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, was_pending) \
+                  VALUES ('default', 'own', sha256(''), 'x', 2, false) RETURNING transaction_id";
     let wrong = [
         // A line more than the transaction has, and one of a transaction that is complete.
-        "INSERT INTO ledger.entries (account_id, transaction_id, line, asset_id, side, amount) \
-         VALUES (1, 1, 3, 1, 'debit', 1) RETURNING line::text",
+        "INSERT INTO ledger.entries (account_id, transaction_id, line, side, amount) \
+         VALUES (1, 1, 3, 'debit', 1) RETURNING line::text",
         // A transaction without lines.
-        "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count) \
-         VALUES ('default', 'own', sha256(''), 'x', 2) RETURNING kind",
+        "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, was_pending) \
+         VALUES ('default', 'own', sha256(''), 'x', 2, false) RETURNING kind",
         // A reversal without lines.
-        "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, reverses) \
-         VALUES ('default', 'own', sha256(''), 'x', 2, 3) RETURNING kind",
+        "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, was_pending, reverses) \
+         VALUES ('default', 'own', sha256(''), 'x', 2, false, 3) RETURNING kind",
         // A step that does not follow.
         "INSERT INTO ledger.transaction_events (transaction_id, state) VALUES (3, 'void') RETURNING state",
         "INSERT INTO ledger.transaction_events (transaction_id, state) VALUES (3, 'posted') RETURNING state",
@@ -90,8 +90,8 @@ async fn rows_that_come_around_the_functions_have_to_be_right_as_well() {
         .expect("a header");
     for (line, account, side) in [(1_i16, 1_i64, "debit"), (2, 4, "credit")] {
         sqlx::query(
-            "INSERT INTO ledger.entries (account_id, transaction_id, line, asset_id, side, amount)
-             VALUES ($1, $2, $3, 1, $4::ledger.side, 9)",
+            "INSERT INTO ledger.entries (account_id, transaction_id, line, side, amount)
+             VALUES ($1, $2, $3, $4::ledger.side, 9)",
         )
         .bind(account)
         .bind(id)
@@ -120,7 +120,7 @@ async fn rows_that_come_around_the_functions_have_to_be_right_as_well() {
     let error = told(&done.expect_err("refused"));
     assert_eq!(
         error,
-        "TL003 entries are written in READ COMMITTED, not in SERIALIZABLE"
+        "TL003 the journal is written in READ COMMITTED, not in SERIALIZABLE"
     );
     books.assert_sound().await;
 }

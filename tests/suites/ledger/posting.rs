@@ -212,6 +212,30 @@ async fn a_transaction_is_reversed_once() {
         error,
         "TL004 account alice:ETH has 6, and 10 may not take it below 0"
     );
+    // Back the way it came: through the balances that there were, in the opposite order.
+    let twice = body(
+        "twice",
+        &[
+            ("bob:ETH", "credit", "5"),
+            ("bob:ETH", "debit", "5"),
+            ("bob:USDC", "credit", "1"),
+            ("wallet:USDC", "debit", "1"),
+        ],
+    );
+    let there_and_back = books.ask(
+        "SELECT status FROM ledger.create_transfer_transaction('b', 'bob:ETH', 'alice:ETH', 4)",
+    );
+    there_and_back.await.expect("posted");
+    let id = books.post(&twice).await.expect("posted").transaction_id;
+    books.reverse(id, "twice back").await.expect("reversed");
+    for key in ["", &"k".repeat(201)] {
+        let error = books.reverse(deposited, key).await.expect_err("no key");
+        assert_eq!(error, "TL007 a key has 1 to 200 characters");
+    }
+    books
+        .ask("SELECT status FROM ledger.create_transfer_transaction('again', 'alice:ETH', 'bob:ETH', 4)")
+        .await
+        .expect("posted");
     // A key names one call, whichever function it is for.
     let error = books
         .reverse(deposited, "d2")
@@ -275,6 +299,30 @@ async fn a_pending_transaction_moves_nothing_until_it_is_posted_and_is_given_up_
         error,
         format!("TL006 transaction {second} is void: it cannot become posted")
     );
+    // Whoever looks at an old snapshot cannot give up what was posted since.
+    let third = books
+        .post(&pending("p4"))
+        .await
+        .expect("recorded")
+        .transaction_id;
+    let mut old = books
+        .pool()
+        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .await
+        .expect("a transaction");
+    sqlx::query("SELECT count(*) FROM ledger.entries")
+        .execute(&mut *old)
+        .await
+        .expect("a snapshot");
+    call(post, third).await.expect("posted");
+    let given_up = sqlx::query(void).bind(third).execute(&mut *old).await;
+    let error = told(&given_up.expect_err("refused"));
+    assert_eq!(
+        error,
+        "TL003 the journal is written in READ COMMITTED, not in REPEATABLE READ"
+    );
+    old.rollback().await.expect("undone");
+    books.reverse(third, "undo 3").await.expect("reversed");
     // What could never be posted is told at once.
     let mut wrong = pending("p3");
     wrong["lines"][0]["amount"] = json!("9");
@@ -324,6 +372,36 @@ async fn a_malformed_call_is_told_what_is_accepted() {
         (with("side", json!("left")), "line 1 is"),
         (with("memo", json!("x")), "line 1 is"),
         (with("account", json!(7)), "line 1 is"),
+        (with("side", json!(null)), "line 1 is"),
+        (with("account", json!(["alice:ETH"])), "line 1 is"),
+        (
+            json!({"key": "k", "lines": [[line, line], [line]]}),
+            "line 1 is",
+        ),
+        (
+            json!({"key": ["k"], "lines": [line, line]}),
+            "key is array, accepted are",
+        ),
+        (
+            json!({"key": "", "lines": [line, line]}),
+            "a key has 1 to 200 characters",
+        ),
+        (
+            json!({"key": "k", "lines": [line, line], "pending": [true]}),
+            "pending is array",
+        ),
+        (
+            json!({"key": "k", "lines": [line, line], "metadata": [{}]}),
+            "metadata is array",
+        ),
+        (
+            json!({"key": "k", "lines": [line, line], "kind": "k".repeat(41)}),
+            "a kind has 1 to 40",
+        ),
+        (
+            json!({"key": "k", "lines": [line, line], "effective_at": "tomorrow"}),
+            "effective_at is tomorrow",
+        ),
     ];
     for (body, sentence) in wrong {
         let error = books.post(&body).await.expect_err("malformed");

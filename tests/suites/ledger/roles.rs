@@ -26,9 +26,9 @@ impl Books {
 }
 
 /// What none of the roles may do.
-const FORBIDDEN: [&str; 11] = [
-    "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count) VALUES ('default', 'x', sha256(''), 'x', 2) RETURNING kind",
-    "INSERT INTO ledger.entries (account_id, transaction_id, line, asset_id, side, amount) VALUES (1, 1, 3, 1, 'debit', 1) RETURNING line::text",
+const FORBIDDEN: [&str; 14] = [
+    "INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, was_pending) VALUES ('default', 'x', sha256(''), 'x', 2, false) RETURNING kind",
+    "INSERT INTO ledger.entries (account_id, transaction_id, line, side, amount) VALUES (1, 1, 3, 'debit', 1) RETURNING line::text",
     "UPDATE ledger.entries SET amount = 1 RETURNING line::text",
     "DELETE FROM ledger.entries RETURNING line::text",
     "DELETE FROM ledger.transactions RETURNING kind",
@@ -37,6 +37,9 @@ const FORBIDDEN: [&str; 11] = [
     "ALTER TABLE ledger.entries DISABLE TRIGGER ALL",
     "ALTER TABLE ledger.transactions DISABLE TRIGGER require_balance",
     "DROP TABLE ledger.entries",
+    "CREATE TABLE ledger.own_notes (note text)",
+    "CREATE FUNCTION ledger.write_header(text, jsonb, integer) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION public.never(jsonb, jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
     "SELECT set_config('session_replication_role', 'replica', false)",
 ];
 
@@ -95,10 +98,20 @@ async fn readers_read_writers_call_and_administrators_define() {
     .expect_err("spent");
     assert_eq!(ask(&admin, define).await, Ok("EUR".to_owned()));
     assert_eq!(ask(&admin, read).await, Ok("7".to_owned()));
-    sqlx::raw_sql("CREATE TABLE ledger.own_notes (note text); DROP TABLE ledger.own_notes")
-        .execute(&admin)
-        .await
-        .expect("an administrator defines tables");
+    // Operators of his own, where he may have some, do not change what the triggers ask.
+    let mut session = admin.acquire().await.expect("a session");
+    sqlx::raw_sql(
+        "CREATE FUNCTION reports.never(jsonb, jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+         CREATE OPERATOR reports.<> (leftarg = jsonb, rightarg = jsonb, function = reports.never);
+         SET search_path = reports, pg_catalog",
+    )
+    .execute(&mut *session)
+    .await
+    .expect("an administrator defines what he likes");
+    let changed = sqlx::raw_sql("UPDATE ledger.assets SET decimals = 6 WHERE code = 'ETH'")
+        .execute(&mut *session)
+        .await;
+    assert!(told(&changed.expect_err("refused")).starts_with("TL001"));
     books.assert_sound().await;
 }
 
@@ -186,7 +199,40 @@ async fn a_limited_reader_sees_a_tenant_or_a_party_and_nothing_of_others() {
     assert_eq!(seen(&everything).await, Ok("3 9 3 6 9 6 t t".to_owned()));
     assert_eq!(seen(&of_tenant).await, Ok("0 2 1 2 2 2 f f".to_owned()));
     assert_eq!(seen(&of_party).await, Ok("1 2 1 1 2 1 f f".to_owned()));
-    // The functions write as before, for those who may call them.
+    // What was pending first is in the statement like everything else, without its lines as they were given.
+    let mut later = deposit("later", "alice", "3");
+    later["pending"] = true.into();
+    let later = books.post(&later).await.expect("recorded").transaction_id;
+    sqlx::query("SELECT ledger.post_pending($1)")
+        .bind(later)
+        .execute(books.pool())
+        .await
+        .expect("posted");
+    assert_eq!(seen(&of_party).await, Ok("1 2 2 2 2 2 f f".to_owned()));
+    let lines = "SELECT count(*)::text FROM ledger.pending_lines";
+    assert_eq!(ask(&of_party, lines).await, Ok("0".to_owned()));
+    // A limit holds for the functions as well, though they run as somebody else.
+    let (limited, writer) = books.login("app_readonly, app_readwrite").await;
+    let limit = format!("INSERT INTO ledger.reader_limits VALUES ('{limited}', 'other')");
+    sqlx::raw_sql(AssertSqlSafe(limit))
+        .execute(books.pool())
+        .await
+        .expect("a limit");
+    for statement in [
+        "SELECT status FROM ledger.create_transfer_transaction('x', 'alice:ETH', 'bob:ETH', 1)",
+        "SELECT status FROM ledger.post_transaction('{}')",
+        "SELECT status FROM ledger.post_batch('[]')",
+        "SELECT status FROM ledger.reverse_transaction(1, 'r', 'x')",
+        "SELECT status FROM ledger.post_pending(1)",
+        "SELECT status FROM ledger.void_pending(1, 'x')",
+        "SELECT ledger.open_account('alice:ETH', 'USDC', 'asset')::text",
+        "SELECT ledger.create_party('carol')::text",
+        "SELECT ledger.add_wallet('\\x1111111111111111111111111111111111111111', 'alice')::text",
+    ] {
+        refused(&writer, statement).await;
+    }
+    let own = "SELECT ledger.open_account('more', 'ETH', 'asset', tenant => 'other')::text";
+    ask(&writer, own).await.expect("its own tenant");
     books.post(&deposit("c", "bob", "1")).await.expect("posted");
     books.assert_sound().await;
 }
