@@ -252,23 +252,46 @@ CREATE FUNCTION ledger.create_transfer_transaction(
     tenant text DEFAULT 'default'
 ) RETURNS ledger.posting
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-    grows ledger.side;
-    other ledger.side;
+    hash    bytea := sha256(convert_to(jsonb_build_array(from_account, to_account, $4::text, $5)::text, 'UTF8'));
+    written bigint;
+    crossed boolean;
+    done    ledger.posting := (NULL, 'posted', false);
 BEGIN
-    PERFORM ledger.require_tenant(tenant);
-    SELECT min(normal_side), max(normal_side) INTO grows, other FROM ledger.accounts a
-    WHERE a.tenant = create_transfer_transaction.tenant AND code IN (from_account, to_account);
-    IF grows <> other THEN
+    PERFORM ledger.require_tenant($6);
+    IF (char_length(key) BETWEEN 1 AND 200 AND scale($4) = 0 AND $4 BETWEEN 1 AND
+        115792089237316195423570985008687907853269984665640564039457584007913129639935) IS NOT TRUE THEN
+        RAISE EXCEPTION 'key % with amount %: accepted are 1 to 200 characters, and base units from 1 to 2^256 - 1',
+            key, $4 USING ERRCODE = 'TL007';
+    END IF;
+    INSERT INTO ledger.transactions (tenant, idempotency_key, body_hash, kind, line_count, was_pending, description)
+    VALUES ($6, key, hash, 'transfer', 2, false, $5)
+    ON CONFLICT (tenant, idempotency_key) DO NOTHING RETURNING transaction_id INTO done.transaction_id;
+    IF NOT FOUND THEN
+        done.transaction_id := (ledger.find_called($6, key, hash)).transaction_id;
+        done.status := ledger.status_of(done.transaction_id, false);
+        done.replayed := true;
+        RETURN done;
+    END IF;
+    WITH lines AS (
+        INSERT INTO ledger.entries (account_id, transaction_id, line, side, amount)
+        SELECT a.account_id, done.transaction_id, line,
+               CASE WHEN gains = (a.normal_side = 'debit') THEN 'debit' ELSE 'credit' END::ledger.side, $4
+        FROM (VALUES (1, from_account, false), (2, to_account, true)) AS l(line, account, gains), LATERAL (
+            SELECT account_id, normal_side FROM ledger.accounts WHERE tenant = $6 AND code = account LIMIT 1) AS a
+        ORDER BY a.account_id, line
+        RETURNING side
+    )
+    SELECT count(*), min(side) = max(side) INTO written, crossed FROM lines;
+    IF written < 2 THEN
+        PERFORM ledger.check_lines($6, jsonb_build_array(
+            jsonb_build_object('account', from_account), jsonb_build_object('account', to_account)));
+    ELSIF crossed THEN
         RAISE EXCEPTION 'accounts % and % have different normal sides: say which to debit with ledger.post_transaction',
             from_account, to_account USING ERRCODE = 'TL003';
     END IF;
-    other := CASE WHEN grows = 'debit' THEN 'credit' ELSE 'debit' END;
-    RETURN ledger.write_transaction(tenant, jsonb_strip_nulls(jsonb_build_object(
-        'key', key, 'description', description, 'lines', jsonb_build_array(
-            jsonb_build_object('account', from_account, 'side', other, 'amount', amount::text),
-            jsonb_build_object('account', to_account, 'side', coalesce(grows, 'credit'), 'amount', amount::text)
-        ))));
+    RETURN done;
 END
 $$;
 COMMENT ON FUNCTION ledger.create_transfer_transaction IS 'Moves base units from an account to another whose balance grows on the same side.';

@@ -134,10 +134,11 @@ BEGIN
 END
 $$;
 
-DO $$
+CREATE PROCEDURE ledger.secure_if_allowed() LANGUAGE plpgsql AS $$
 BEGIN
     CALL ledger.secure();
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE NOTICE 'the ledger''s roles were not set up: %; call ledger.secure() as somebody who may create roles', SQLERRM;
 END
 $$;
+CALL ledger.secure_if_allowed();

@@ -95,35 +95,38 @@ CREATE FUNCTION ledger.leg_query(of_one boolean) RETURNS text LANGUAGE sql IMMUT
     JOIN transactions t ON t.block_number = m.block_number AND t.tx_index = m.tx_index
     JOIN blocks b ON b.number = m.block_number
     WHERE t.block_number BETWEEN $1 AND $2 AND b.number BETWEEN $1 AND $2$$,
-    '{', CASE WHEN of_one THEN '$3 IN (' ELSE 'EXISTS (SELECT FROM ledger.wallets w WHERE w.address IN (' END),
-    '}', CASE WHEN of_one THEN ')' ELSE '))' END)
+    '{', CASE WHEN of_one THEN '$3 IN (' ELSE 'EXISTS (SELECT FROM (VALUES (' END),
+    '}', CASE WHEN of_one THEN ')' ELSE ')) AS p(a, b), LATERAL (
+            SELECT FROM ledger.wallets w WHERE w.address = p.a UNION ALL SELECT FROM ledger.wallets w WHERE w.address = p.b
+        ) AS own)' END)
 $f$;
 
 -- Writes the legs of some blocks and their inclusions; those that are there stay, those that a reorg took
 -- away are back. Under the lock of leg_state.
 CREATE FUNCTION ledger.write_legs(low bigint, high bigint, wallet bytea DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $f$
+DECLARE
+    derived text := ledger.leg_query(wallet IS NOT NULL);
 BEGIN
-    -- Planned for the heights at hand: of hundreds of chunks they touch one or two.
+    -- Planned for the heights at hand: of hundreds of chunks they touch one or two. Wallets and legs that are
+    -- there are looked up one by one: a join may read all of them for a block.
     EXECUTE format($$
-        WITH derived AS MATERIALIZED (%s), added AS (
-            INSERT INTO ledger.legs (kind, ordinal, item, tx_hash, content_hash, from_address, to_address,
-                                     token, token_id, amount)
-            SELECT kind, ordinal, item, tx_hash, content_hash, from_address, to_address, token, token_id, amount
-            FROM derived ORDER BY block_number, tx_index, log_index NULLS FIRST, kind DESC, ordinal, item
-            ON CONFLICT DO NOTHING
-            RETURNING leg_id, kind, ordinal, item, tx_hash, content_hash
-        ), known AS (
-            SELECT * FROM added
-            UNION ALL
-            SELECT l.leg_id, kind, ordinal, item, tx_hash, content_hash
-            FROM derived JOIN ledger.legs l USING (tx_hash, kind, ordinal, item, content_hash)
-        )
+        INSERT INTO ledger.legs (kind, ordinal, item, tx_hash, content_hash, from_address, to_address, token,
+                                 token_id, amount)
+        SELECT kind, ordinal, item, tx_hash, content_hash, from_address, to_address, token, token_id, amount
+        FROM (%s) AS d ORDER BY block_number, tx_index, log_index NULLS FIRST, kind DESC, ordinal, item
+        ON CONFLICT DO NOTHING
+    $$, derived) USING low, high, wallet;
+    EXECUTE format($$
         INSERT INTO ledger.inclusions AS i (leg_id, block_number, tx_index, log_index, block_hash)
         SELECT leg_id, block_number, tx_index, log_index, block_hash
-        FROM derived JOIN known USING (tx_hash, kind, ordinal, item, content_hash)
+        FROM (%s) AS d CROSS JOIN LATERAL (
+            SELECT leg_id FROM ledger.legs
+            WHERE tx_hash = d.tx_hash AND kind = d.kind AND ordinal = d.ordinal AND item = d.item
+              AND content_hash = d.content_hash LIMIT 1
+        ) AS l
         ON CONFLICT (leg_id, block_hash) DO UPDATE SET orphaned_by = NULL WHERE i.orphaned_by IS NOT NULL
-    $$, ledger.leg_query(wallet IS NOT NULL)) USING low, high, wallet;
+    $$, derived) USING low, high, wallet;
 END
 $f$;
 
@@ -178,7 +181,8 @@ BEGIN
     SELECT address, (SELECT r FROM unnest(blocks) AS r ORDER BY r DESC LIMIT 1) INTO wallet, gap
     FROM ledger.wallet_replays LIMIT 1;
     IF gap IS NOT NULL THEN
-        gap := int8range(greatest(lower(gap), upper(gap) - most), upper(gap));
+        -- One wallet's rows are found by index: many more heights take no longer.
+        gap := int8range(greatest(lower(gap), upper(gap) - most * 100), upper(gap));
         PERFORM ledger.write_legs(lower(gap), upper(gap) - 1, wallet);
     END IF;
     UPDATE ledger.wallet_replays SET blocks = blocks - int8multirange(gap) WHERE address = wallet AND gap IS NOT NULL;
@@ -261,10 +265,4 @@ CREATE POLICY readers ON ledger.wallet_replays
 
 CALL ledger.watch('ledger.legs', true);
 
-DO $$
-BEGIN
-    CALL ledger.secure();
-EXCEPTION WHEN insufficient_privilege THEN
-    RAISE NOTICE 'the ledger''s roles were not set up: %; call ledger.secure() as somebody who may create roles', SQLERRM;
-END
-$$;
+CALL ledger.secure_if_allowed();

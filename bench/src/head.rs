@@ -8,6 +8,7 @@ use crate::{
 use futures::StreamExt as _;
 use simnode::{CannedChain, LoadChain, LoadProfile, Server, Tag};
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +17,9 @@ use tallyscan_tests::{RunningIndexer, indexer_config};
 
 /// Blocks whose way to a subscriber is measured.
 const ANNOUNCED: u64 = 200;
+
+/// The head that an indexer finds when it starts.
+const FIRST: u64 = 10;
 
 /// Blocks before the first that is measured.
 const WARM_UP: u64 = 20;
@@ -37,12 +41,29 @@ struct Live {
 impl Live {
     async fn start(stand: &Stand, blocks: u64, head: u64) -> Result<Self, Failure> {
         let load = Arc::new(LoadChain::generate(LoadProfile::default(), blocks)?);
+        Self::over(stand, load, head, &[]).await
+    }
+
+    /// With wallets that the ledger knows from the beginning.
+    async fn over(
+        stand: &Stand,
+        load: Arc<LoadChain>,
+        head: u64,
+        wallets: &[Vec<u8>],
+    ) -> Result<Self, Failure> {
         let chain = CannedChain::with_load(load.clone());
         chain.set_head(head);
         chain.set_finalized(Tag::At(0));
         chain.set_safe(Tag::At(0));
         let node = Server::start(chain)?;
         let database = stand.database().await?;
+        sqlx::query(
+            "WITH house AS MATERIALIZED (SELECT ledger.create_party('house') AS party_id)
+             INSERT INTO ledger.wallets SELECT address, party_id FROM unnest($1::bytea[]) AS address, house",
+        )
+        .bind(wallets)
+        .execute(&database.pool)
+        .await?;
         let harness = tallyscan_tests::Database {
             url: database.url.clone(),
             pool: database.pool.clone(),
@@ -79,17 +100,66 @@ impl Live {
     }
 }
 
-/// From the announcement to the message on the channel, which follows the commit.
+/// From the announcement to the message on the channel, which follows the commit; and what it takes more
+/// where every transaction is one of the ledger's wallets'.
 pub async fn latency(stand: &Stand) -> Result<Vec<Figure>, Failure> {
+    let blocks = FIRST + WARM_UP + ANNOUNCED;
+    let load = Arc::new(LoadChain::generate(LoadProfile::default(), blocks)?);
+    let plain = announce(stand, load.clone(), &[]).await?;
+    let tracked = announce(stand, load.clone(), &senders(&load)?).await?;
+    Ok(vec![
+        Figure::absolute("head_latency", at(&plain, 50), "ms p50", Bar::AtMost(50.0))
+            .with_note("node announces → committed → published, 200 transactions a block"),
+        Figure::absolute(
+            "head_latency_p99",
+            at(&plain, 99),
+            "ms p99",
+            Bar::AtMost(200.0),
+        ),
+        Figure::absolute(
+            "leg_latency",
+            at(&tracked, 50) - at(&plain, 50),
+            "ms p50",
+            Bar::AtMost(30.0),
+        )
+        .with_note("more, where every sender is a wallet of the ledger: 400 legs a block"),
+    ])
+}
+
+/// The time in milliseconds that so many in a hundred do not exceed.
+fn at(taken: &[Duration], percent: usize) -> f64 {
+    let index = (taken.len() * percent / 100).min(taken.len() - 1);
+    taken[index].as_secs_f64() * 1000.0
+}
+
+/// Whoever sent something.
+fn senders(load: &LoadChain) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut senders = BTreeSet::new();
+    for number in 1..=load.head() {
+        let block = load.canned(number).ok_or("no such block")?;
+        let block: serde_json::Value = serde_json::from_str(block.block.as_str())?;
+        for transaction in block["transactions"].as_array().into_iter().flatten() {
+            let from = transaction["from"].as_str().unwrap_or_default();
+            senders.insert(alloy::hex::decode(from)?);
+        }
+    }
+    Ok(senders.into_iter().collect())
+}
+
+/// Announces one block after the other; how long each took, sorted.
+async fn announce(
+    stand: &Stand,
+    load: Arc<LoadChain>,
+    wallets: &[Vec<u8>],
+) -> Result<Vec<Duration>, Failure> {
     let mut subscription = redis::Client::open(stand.redis_url())?
         .get_async_pubsub()
         .await?;
     subscription.subscribe("blocks").await?;
     let mut announced = subscription.on_message();
-    let blocks = 10 + WARM_UP + ANNOUNCED;
-    let live = Live::start(stand, blocks, 10).await?;
+    let live = Live::over(stand, load, FIRST, wallets).await?;
     let mut taken = Vec::new();
-    for number in 11..=blocks {
+    for number in FIRST + 1..=FIRST + WARM_UP + ANNOUNCED {
         let started = Instant::now();
         live.node.chain().advance(1);
         loop {
@@ -100,21 +170,13 @@ pub async fn latency(stand: &Stand) -> Result<Vec<Figure>, Failure> {
                 break;
             }
         }
-        if number > 10 + WARM_UP {
+        if number > FIRST + WARM_UP {
             taken.push(started.elapsed());
         }
     }
     live.stop(stand).await?;
     taken.sort_unstable();
-    let at = |percent: usize| {
-        let index = (taken.len() * percent / 100).min(taken.len() - 1);
-        taken[index].as_secs_f64() * 1000.0
-    };
-    Ok(vec![
-        Figure::absolute("head_latency", at(50), "ms p50", Bar::AtMost(50.0))
-            .with_note("node announces → committed → published, 200 transactions a block"),
-        Figure::absolute("head_latency_p99", at(99), "ms p99", Bar::AtMost(200.0)),
-    ])
+    Ok(taken)
 }
 
 /// A reorg of 64 blocks against indexing 64 blocks.
