@@ -60,41 +60,49 @@ CREATE TABLE ledger.wallet_replays (
 COMMENT ON TABLE ledger.wallet_replays IS 'Heights that were looked through before a wallet was added, and are again for it alone.';
 
 -- The query for what the blocks from $1 to $2 moved from or to wallets: all of them, or the one that is $3.
--- In braces stand the two addresses. Failed transactions move nothing but their gas.
+-- In braces stand the two addresses. Failed transactions move nothing but their gas. What belongs to a row is
+-- looked up by its key: of a block that was just written no statistics tell how many rows it has.
 CREATE FUNCTION ledger.leg_query(of_one boolean) RETURNS text LANGUAGE sql IMMUTABLE AS $f$
     SELECT replace(replace($$
     WITH moved AS (
         SELECT block_number, tx_index, NULL::integer AS log_index, 'native' AS kind, 0 AS ordinal, 0 AS item,
-               from_address AS a, coalesce(to_address, contract_address) AS b, NULL::bytea AS token,
-               NULL::numeric AS token_id, value AS amount
+               hash AS tx_hash, from_address AS a, coalesce(to_address, contract_address) AS b,
+               NULL::bytea AS token, NULL::numeric AS token_id, value AS amount
         FROM transactions
         WHERE block_number BETWEEN $1 AND $2 AND value > 0 AND status IS NOT FALSE
           AND {from_address, coalesce(to_address, contract_address)}
         UNION ALL
-        SELECT block_number, tx_index, NULL, 'gas', 0, 0, from_address, '\x0000000000000000000000000000000000000000',
-               NULL, NULL, gas_used * effective_gas_price + coalesce(blob_gas_used * blob_gas_price, 0)
+        SELECT block_number, tx_index, NULL, 'gas', 0, 0, hash, from_address,
+               '\x0000000000000000000000000000000000000000', NULL, NULL,
+               gas_used * effective_gas_price + coalesce(blob_gas_used * blob_gas_price, 0)
         FROM transactions
         WHERE block_number BETWEEN $1 AND $2 AND gas_used * effective_gas_price > 0
           AND {from_address, from_address}
         UNION ALL
         SELECT x.block_number, x.tx_index, x.log_index,
                CASE x.kind WHEN 2 THEN 'erc721' WHEN 3 THEN 'erc1155' ELSE 'erc20' END,
-               x.log_index - t.first_log_index, x.position, x.from_address, x.to_address, x.token, x.token_id, x.amount
-        FROM token_transfers x JOIN transactions t ON t.block_number = x.block_number AND t.tx_index = x.tx_index
-        WHERE x.block_number BETWEEN $1 AND $2 AND t.block_number BETWEEN $1 AND $2
-          AND {x.from_address, x.to_address}
+               x.log_index - t.first_log_index, x.position, t.hash, x.from_address, x.to_address,
+               x.token, x.token_id, x.amount
+        FROM token_transfers x, LATERAL (
+            SELECT hash, first_log_index FROM transactions
+            WHERE block_number = x.block_number AND tx_index = x.tx_index AND block_number BETWEEN $1 AND $2 LIMIT 1
+        ) AS t
+        WHERE x.block_number BETWEEN $1 AND $2 AND {x.from_address, x.to_address}
         UNION ALL
-        SELECT block_number, tx_index, NULL, 'internal', trace_index, 0, from_address, to_address, NULL, NULL, value
-        FROM internal_transfers
-        WHERE block_number BETWEEN $1 AND $2 AND value > 0 AND {from_address, to_address}
+        SELECT x.block_number, x.tx_index, NULL, 'internal', x.trace_index, 0, t.hash, x.from_address, x.to_address,
+               NULL, NULL, x.value
+        FROM internal_transfers x, LATERAL (
+            SELECT hash FROM transactions
+            WHERE block_number = x.block_number AND tx_index = x.tx_index AND block_number BETWEEN $1 AND $2 LIMIT 1
+        ) AS t
+        WHERE x.block_number BETWEEN $1 AND $2 AND x.value > 0 AND {x.from_address, x.to_address}
     )
-    SELECT m.block_number, m.tx_index, m.log_index, m.kind, m.ordinal, m.item, t.hash AS tx_hash, b.hash AS block_hash,
+    SELECT m.block_number, m.tx_index, m.log_index, m.kind, m.ordinal, m.item, m.tx_hash, o.hash AS block_hash,
            m.a AS from_address, m.b AS to_address, m.token, m.token_id, m.amount,
            sha256(m.a || m.b || coalesce(m.token, '') || convert_to(format('%s/%s', m.token_id, m.amount), 'UTF8')) AS content_hash
-    FROM moved m
-    JOIN transactions t ON t.block_number = m.block_number AND t.tx_index = m.tx_index
-    JOIN blocks b ON b.number = m.block_number
-    WHERE t.block_number BETWEEN $1 AND $2 AND b.number BETWEEN $1 AND $2$$,
+    FROM moved m, LATERAL (
+        SELECT hash FROM blocks WHERE number = m.block_number AND number BETWEEN $1 AND $2 LIMIT 1
+    ) AS o$$,
     '{', CASE WHEN of_one THEN '$3 IN (' ELSE 'EXISTS (SELECT FROM (VALUES (' END),
     '}', CASE WHEN of_one THEN ')' ELSE ')) AS p(a, b), LATERAL (
             SELECT FROM ledger.wallets w WHERE w.address = p.a UNION ALL SELECT FROM ledger.wallets w WHERE w.address = p.b
@@ -133,8 +141,9 @@ $f$;
 -- Legs of blocks that were just written, in their commit; and again once their traces are read.
 CREATE FUNCTION ledger.record_legs(low bigint, high bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE ledger.leg_state SET blocks = blocks + int8multirange(int8range(low, high, '[]'));
+    -- Without wallets nothing is looked through and nothing said to be: who adds one finds a gap.
     IF EXISTS (SELECT FROM ledger.wallets) THEN
+        UPDATE ledger.leg_state SET blocks = blocks + int8multirange(int8range(low, high, '[]'));
         PERFORM ledger.write_legs(low, high);
     END IF;
 END
@@ -170,7 +179,7 @@ DECLARE
 BEGIN
     SELECT blocks INTO seen FROM ledger.leg_state FOR UPDATE;
     IF NOT EXISTS (SELECT FROM ledger.wallets) THEN
-        UPDATE ledger.leg_state SET blocks = c.blocks FROM coverage c;
+        UPDATE ledger.leg_state s SET blocks = c.blocks FROM coverage c WHERE s.blocks <> c.blocks;
         RETURN false;
     END IF;
     SELECT r INTO gap FROM coverage c, unnest(c.blocks - seen) AS r ORDER BY r DESC LIMIT 1;
