@@ -61,6 +61,9 @@ impl LegReader {
     }
 
     async fn look_through_piece(&self) -> Result<bool, IndexError> {
+        if !legs::is_missing(&self.pool).await? {
+            return Ok(false);
+        }
         let mut transaction = transaction::begin(&self.pool, "BEGIN").await?;
         let state = state::lock_state(&mut *transaction).await?;
         if state.leader_token != self.leader_token {

@@ -186,7 +186,8 @@ impl Indexer {
 }
 
 impl Indexer {
-    /// Follows the head, fills in what is below it, counts it and looks it through for the ledger; ends only where a last block was given.
+    /// Follows the head, fills in what is below it, counts it and looks it through for the ledger; ends only
+    /// where a last block was given.
     async fn follow(
         &self,
         follower: &mut Follower,

@@ -4,7 +4,7 @@
 //! legs, each once, and which canonical block has them, in the caller's transaction.
 
 use crate::state::height;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use std::ops::RangeInclusive;
 
 /// Heights that are looked through at once behind the head: a few tenths of a second where blocks are full.
@@ -49,6 +49,16 @@ pub async fn forget(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Whether there is something to look through; asked without any lock, since the answer is nearly always no.
+pub async fn is_missing(db: impl PgExecutor<'_>) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT s.blocks <> c.blocks OR EXISTS (SELECT FROM ledger.wallet_replays)
+         FROM ledger.leg_state s, coverage c",
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// Looks through a piece of history, for all wallets or for one that was added later; false when there is

@@ -4,6 +4,7 @@ mod forbidden;
 mod model;
 mod posting;
 mod roles;
+mod values;
 
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgPool};
@@ -128,4 +129,9 @@ fn deposit(key: &str, customer: &str, amount: &str) -> Value {
             (&account, "credit", amount),
         ],
     )
+}
+
+/// An account and what it has, as [`Books::balances`] tells it.
+fn balance(account: &str, amount: &str) -> (String, String) {
+    (account.to_owned(), amount.to_owned())
 }
